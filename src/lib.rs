@@ -90,7 +90,8 @@ pub use busy::Busy;
 pub use cli::main;
 pub use config::{
     BackupSettings, HistoryLimits, IncludeConfig, Overrides, RetentionSettings, ScheduleSettings,
-    ScheduledVerification, Settings, StorageSettings, TargetSettings, Values, Warning,
+    ScheduledRehearsal, ScheduledVerification, Settings, StorageSettings, TargetSettings, Values,
+    Warning,
 };
 pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};

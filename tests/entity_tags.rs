@@ -7,7 +7,7 @@ use arc_backup::testing::{Exclusions, ParquetSource};
 use arc_backup_core::{
     Activity, Child, Digest, EntityTag, Entry, ExtraFiles, GetOptions, Key, ListOptions,
     ListStream, LockOutcome, MemorySink, Meta, Object, OperationId, RestoreSummary, Result, Sink,
-    SinkProperties, Source, Staging, Upload, WriteOptions,
+    SinkProperties, Source, StagedBefore, Staging, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -70,7 +70,7 @@ async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreS
         operation_id: id.clone(),
         scratch: scratch.path().to_owned(),
         stage: id,
-        resumes: false,
+        staged_before: StagedBefore::Nothing,
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: Activity::default(),
         extra_files: ExtraFiles::default(),

@@ -180,7 +180,7 @@ fn of_field(schema: &str, field: &str) -> Value {
             let kinds = [&OPERATIONS[..], &[OperationKind::Sweep]].concat();
             names(&kinds, OperationKind::as_str)
         }
-        ("KeptRestore", "operation") => json!({"enum": ["restore", "undo"]}),
+        ("SetAsideFiles", "operation") => json!({"enum": ["restore", "undo"]}),
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),

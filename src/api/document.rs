@@ -79,6 +79,18 @@ const ERRORS: &[(&str, &[u16])] = &[
         "copy_backup",
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
+    (
+        "export_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "import_backup",
+        &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "extract_files",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
     ("list_schedules", &[400, 401, 403, 500]),
     ("get_schedule", &[400, 401, 403, 404, 500]),
     ("preview_schedule", &[400, 401, 403, 404, 500]),
@@ -90,6 +102,16 @@ const ERRORS: &[(&str, &[u16])] = &[
     ("resume_schedule", &[400, 401, 403, 404, 408, 413, 500, 507]),
     ("run_doctor", &[400, 401, 403, 408, 413, 500]),
     ("get_health", &[400]),
+];
+
+/// The operations whose body has a field that is required.
+const WITH_BODY: [&str; 6] = [
+    "restore_backup",
+    "copy_backup",
+    "undo_restore",
+    "export_backup",
+    "import_backup",
+    "extract_files",
 ];
 
 /// How the router writes the parameter that is the rest of a path.
@@ -185,9 +207,7 @@ fn complete(operation: &mut Value) {
     let starts_something = operation["responses"].get("202").is_some();
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
-        request["required"] = ["restore_backup", "copy_backup", "undo_restore"]
-            .contains(&&*id)
-            .into();
+        request["required"] = WITH_BODY.contains(&&*id).into();
         // What starts an operation accepts a key.
         let parameters = (operation.as_object_mut().filter(|_| starts_something))
             .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));

@@ -3,7 +3,7 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, CopyRoutes, DiffRoutes, FileRoutes, OperationRoutes,
+    ArchiveRoutes, BackupRoutes, CheckRoutes, CopyRoutes, DiffRoutes, FileRoutes, OperationRoutes,
     RehearsalRoutes, RestoreRoutes, RetentionRoutes, ScheduleRoutes, ServiceRoutes, UndoRoutes,
 };
 
@@ -18,6 +18,7 @@ pub(super) type Endpoints = (
     ServiceRoutes,
     CheckRoutes,
     CopyRoutes,
+    ArchiveRoutes,
     RehearsalRoutes,
     ScheduleRoutes,
     UndoRoutes,
@@ -40,6 +41,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         ServiceRoutes,
         CheckRoutes,
         CopyRoutes,
+        ArchiveRoutes,
         RehearsalRoutes,
         ScheduleRoutes,
         UndoRoutes,

@@ -62,6 +62,7 @@ fn compared() -> DiffBody {
             target: None,
             live: Some("/var/lib/arc/data".to_owned()),
         },
+        selection: None,
         same: false,
         totals: totals(1200),
         parts: vec![DiffPart {

@@ -107,6 +107,9 @@ pub(super) struct RestoreBackup {
     /// Restore into this folder of the service's machine, an absolute path: a new instance that Arc
     /// can be started in. It must be empty or absent. The live data is not touched.
     pub(super) to: Option<String>,
+    /// Restore the data, and nothing else, to this storage of `[arc_backup.storages]`. It must be
+    /// empty. The live data is not touched.
+    pub(super) to_storage: Option<String>,
     /// Answer with what the restore would do, and do nothing. The answer has a `plan_id`. Default
     /// false.
     pub(super) dry_run: Option<bool>,
@@ -197,6 +200,56 @@ pub(super) struct CopyBackup {
 
 impl Fields for CopyBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// Where to export a backup to.
+#[derive(Debug, Default, Object)]
+pub(super) struct ExportBackup {
+    /// The new file, an absolute path on the service's machine; required.
+    pub(super) to: Option<String>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for ExportBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// What to import.
+#[derive(Debug, Default, Object)]
+pub(super) struct ImportBackup {
+    /// The file that an export wrote, an absolute path on the service's machine; required.
+    pub(super) file: Option<String>,
+    /// The target to import it into. Default: `backup.default_target`, else `local`.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for ImportBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// Which files of a backup to extract, and where to.
+#[derive(Debug, Default, Object)]
+pub(super) struct ExtractFiles {
+    /// The new or empty folder, an absolute path on the service's machine; required.
+    pub(super) to: Option<String>,
+    /// The part of the data; then nothing else is extracted. Default: the whole backup.
+    pub(super) scope: Option<DataScope>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for ExtractFiles {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }
 
 /// What to prune, and what to keep.

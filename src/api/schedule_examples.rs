@@ -64,6 +64,7 @@ fn schedule() -> Schedule {
         databases: Vec::new(),
         copy_to: vec!["offsite".to_owned()],
         verify: Some("sample:5%".to_owned()),
+        rehearse: None,
         jitter: None,
         run_missed: true,
         labels: Vec::new(),

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::idempotency::{HEADER, Key, KeyInUse, Lookup};
 use super::shared::Shared;
 use super::types::{Accepted, DataScope, POLL_AFTER_SECS, Started, location};
+use crate::Error;
 use crate::auth::Identity;
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
@@ -102,7 +103,12 @@ pub(super) fn selected(scope: Option<DataScope>) -> Result<DataSelection, ApiErr
 pub(super) fn in_scope(selection: &DataSelection, scope: Scope) -> Result<Scope, ApiError> {
     selection
         .to_scope(scope)
-        .map_err(|error| ApiError::bad("Invalid request body", format!("scope: {error}")))
+        .map_err(|error| invalid_scope(&error))
+}
+
+/// The answer to a scope that is not valid.
+pub(super) fn invalid_scope(error: &Error) -> ApiError {
+    ApiError::bad("Invalid request body", format!("scope: {error}"))
 }
 
 /// Starts an operation in a task of its own: a client that hangs up must not leave a lock behind.

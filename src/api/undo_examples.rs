@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::{ErrorBody, error_body};
 use super::types::{
-    Accepted, KeptRestore, RefusedFile, RemovedBody, SetAsideBody, SetAsidePlace, UndoPlan,
+    Accepted, RefusedFile, RemovedBody, SetAsideBody, SetAsideFiles, SetAsidePlace, UndoPlan,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -80,8 +80,8 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
     }
 }
 
-fn kept() -> KeptRestore {
-    KeptRestore {
+fn kept() -> SetAsideFiles {
+    SetAsideFiles {
         operation_id: Some(RESTORE.to_owned()),
         operation: Some("restore".to_owned()),
         backup_id: Some(ID.to_owned()),

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_backup_core::{Scope, Section};
-
 use super::ids;
 use super::inside_arguments::{ExportArguments, ExtractArguments, ImportArguments};
 use super::operation::{Answer, recorded, run_and_print};
@@ -64,11 +62,7 @@ pub(super) async fn extract(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let selection = DataSelection::from(arguments.selection);
-    let scope = match selection.is_all() {
-        true => Scope::whole(),
-        false => selection.to_scope(Scope::of_sections([Section::Data]))?,
-    };
+    let scope = DataSelection::from(arguments.selection).to_data_scope()?;
     let target = arguments.target.as_deref();
     let found = ids::resolve(engine, &arguments.id, target);
     let found = recorded(engine, OperationKind::Extract, target, signals, found).await?;

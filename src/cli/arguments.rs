@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
@@ -17,7 +18,7 @@ use super::undo_arguments::{SetAsideArguments, UndoArguments};
 use super::wait_arguments::{WaitArguments, duration};
 use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
-use crate::operations::{ListPlace, TimeLimit, VerifyMode, check_label, check_note};
+use crate::operations::{ListPlace, OperationKind, TimeLimit, VerifyMode, check_label, check_note};
 use crate::repository::BackupState;
 use crate::times;
 
@@ -351,7 +352,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "rehearse", "delete", "copy", "export", "import", "extract", "prune", "undo"])]
+    #[arg(long, value_name = "TYPE", value_parser = recorded_kinds())]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]
@@ -362,6 +363,13 @@ pub(super) struct HistoryArguments {
     /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) since: Option<Timestamp>,
+}
+
+/// The kinds of operations that the history has.
+fn recorded_kinds() -> PossibleValuesParser {
+    let kinds = OperationKind::ALL.iter();
+    let recorded = kinds.filter(|kind| kind.is_recorded());
+    PossibleValuesParser::new(recorded.map(|kind| kind.as_str()))
 }
 
 fn state(text: &str) -> Result<BackupState, String> {

@@ -1,7 +1,7 @@
 //! The commands that do one thing and end.
 
 use crate::operations::Sections;
-use arc_backup_core::{Databases, Scope, Section};
+use arc_backup_core::{Databases, Scope};
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
@@ -211,9 +211,5 @@ pub(super) async fn run(
 
 /// What a verification reads. Of a part of the data, that is nothing but data.
 fn verify_options(mode: VerifyMode, selection: DataSelection) -> Result<VerifyOptions> {
-    let scope = match selection.is_all() {
-        true => Scope::whole(),
-        false => selection.to_scope(Scope::of_sections([Section::Data]))?,
-    };
-    VerifyOptions::new(mode, scope)
+    VerifyOptions::new(mode, selection.to_data_scope()?)
 }

@@ -11,7 +11,8 @@ use super::table::{Table, left, right};
 use super::{figures, ids};
 use crate::api::types::DiffBody;
 use crate::operations::{
-    ArcBackup, Change, Diff, DiffAmount, DiffCounts, DiffGroup, DiffOptions, DiffSide,
+    ArcBackup, Change, DataSelection, Diff, DiffAmount, DiffCounts, DiffGroup, DiffOptions,
+    DiffSide,
 };
 use crate::{Error, Result};
 
@@ -37,6 +38,7 @@ pub(super) async fn run(
     let options = DiffOptions {
         a: a.id,
         b,
+        scope: DataSelection::from(arguments.selection).to_data_scope()?,
         target: arguments.target,
         sample: match (arguments.files, json) {
             // A document names them; lines are printed as they come.
@@ -73,6 +75,9 @@ fn print(diff: &Diff, names_all: bool) {
         print_line("");
     }
     print_line(&escaped(&format!("{} → {}", name(&diff.a), name(&diff.b))));
+    if let Some(selection) = &diff.selection {
+        print_line(&escaped(&format!("only {selection}")));
+    }
     let mut table = Table::new([
         left("WHAT").or_shrink(),
         right("ADDED"),

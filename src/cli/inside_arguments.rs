@@ -46,6 +46,8 @@ pub(super) struct DiffArguments {
     /// List every file that is different.
     #[arg(long)]
     pub(super) files: bool,
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
     /// The target that holds the backups [default: the first that answers].
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,

@@ -42,7 +42,7 @@ pub(super) async fn run(
         data: !arguments.no_data,
         // A part of the data leaves them as they are.
         metadata: match selection.is_all() {
-            true => !arguments.no_metadata,
+            true => !arguments.no_metadata && arguments.to_storage.is_none(),
             false => arguments.with_metadata,
         },
         config: arguments.with_config,
@@ -56,7 +56,11 @@ pub(super) async fn run(
         skip_damaged: arguments.skip_damaged,
         rename: Renames::new(arguments.rename)?,
         over_existing: arguments.over_existing,
-        destination: (arguments.to.clone()).map_or(Destination::Live, Destination::Folder),
+        destination: match (arguments.to, arguments.to_storage) {
+            (Some(folder), _) => Destination::Folder(folder),
+            (None, Some(name)) => Destination::Storage(name),
+            (None, None) => Destination::Live,
+        },
         plan_id: arguments.plan,
         ..RestoreOptions::default()
     };

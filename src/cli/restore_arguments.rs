@@ -59,6 +59,14 @@ pub(super) struct RestoreArguments {
     /// absent. The live data is not touched.
     #[arg(long, value_name = "DIR")]
     pub(super) to: Option<PathBuf>,
+    /// Restore the data, and nothing else, to this storage of `[arc_backup.storages]`. It must be
+    /// empty. The live data is not touched.
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["to", "no_data", "with_metadata", "with_config"]
+    )]
+    pub(super) to_storage: Option<String>,
     /// Show what it would do, with the id of this plan, and do nothing.
     #[arg(long, conflicts_with_all = ["plan", "yes"])]
     pub(super) dry_run: bool,

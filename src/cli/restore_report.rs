@@ -106,7 +106,16 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
         Some(source) => row("from", &source.to_string()),
     }
     let destination = &preview.destination;
-    row("to", &destination.storage.to_string());
+    match preview.is_live {
+        true => row("to", &destination.storage.to_string()),
+        false => row(
+            "to",
+            &format!(
+                "{}: nothing that is live is touched",
+                destination.storage.location
+            ),
+        ),
+    }
     for path in &destination.databases {
         row("", path);
     }
@@ -146,12 +155,14 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
         (None, None) => row("files", "not known yet: counting takes longer"),
     }
     let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
-    row("Arc", &arc(preview));
-    let afterwards = match preview.restart_required {
-        true => RESTART,
-        false => "Arc needs no restart",
-    };
-    row("afterwards", afterwards);
+    if preview.is_live {
+        row("Arc", &arc(preview));
+        let afterwards = match preview.restart_required {
+            true => RESTART,
+            false => "Arc needs no restart",
+        };
+        row("afterwards", afterwards);
+    }
     lines
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use poem_openapi::types::ToJSON;
 
 use super::exit_code::{DONE, FAILED};
 use super::figures;
-use super::json::pretty;
 use super::output::{print_line, print_stderr};
 use super::table::{Table, left, right};
 use super::undo_arguments::SetAsideArguments;
 use crate::Result;
-use crate::operations::{ArcBackup, KeptRestore};
+use crate::api::types;
+use crate::operations::{ArcBackup, SetAsideFiles};
 use crate::times;
 
 pub(super) async fn run(
@@ -23,7 +23,7 @@ pub(super) async fn run(
     if let Some(operation) = &arguments.remove {
         let removed = engine.remove_set_aside(operation).await?;
         match as_json {
-            true => print_line(&pretty(&json!({"removed": document(&removed)}))),
+            true => print_line(&types::RemovedBody::from(removed).to_json_string()),
             false => print_line(&format!(
                 "removed what operation {operation} had set aside: {} files, {}",
                 removed.files,
@@ -32,10 +32,9 @@ pub(super) async fn run(
         }
         return Ok(DONE);
     }
-    let (found, faults) = engine.kept_restores().await?;
+    let (found, faults) = engine.list_set_aside().await?;
     if as_json {
-        let all: Vec<_> = found.iter().map(document).collect();
-        print_line(&pretty(&json!({"set_aside": all, "count": all.len()})));
+        print_line(&types::SetAsideBody::new(found, &faults).to_json_string());
     } else {
         print(&found, Timestamp::now());
     }
@@ -48,25 +47,7 @@ pub(super) async fn run(
     })
 }
 
-fn document(one: &KeptRestore) -> Value {
-    let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
-    let places: Vec<_> = (one.places.iter())
-        .map(|place| json!({"place": place.place, "files": place.files, "bytes": place.bytes}))
-        .collect();
-    json!({
-        "operation_id": one.operation_id,
-        "operation": one.operation.map(|kind| kind.to_string()),
-        "backup_id": one.backup_id,
-        "files": one.files,
-        "bytes": one.bytes,
-        "since": time(one.since),
-        "expires_at": time(one.expires_at),
-        "can_be_undone": one.can_be_undone,
-        "places": places,
-    })
-}
-
-fn print(found: &[KeptRestore], now: Timestamp) {
+fn print(found: &[SetAsideFiles], now: Timestamp) {
     if found.is_empty() {
         print_line("no files set aside by restores");
         return;

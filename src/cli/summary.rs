@@ -79,10 +79,11 @@ pub(super) fn print(operation: &Operation) {
     let what = what.trim_end();
     if operation.unchanged == Some(true) {
         print_note!(
-            "{what}: already in target {}, nothing was copied",
+            "{what}: already in target {}, nothing was {}",
             (operation.to_target.as_deref())
                 .or(operation.target.as_deref())
-                .unwrap_or("?")
+                .unwrap_or("?"),
+            operation.operation.participle()
         );
         return;
     }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use poem_openapi::types::ToJSON;
 
 use super::confirmation::confirm;
 use super::exit_code::{DONE, FAILED};
 use super::figures;
-use super::json::pretty;
 use super::operation::{Answer, run_and_print};
 use super::output::{print_line, print_stderr};
 use super::signals::Signals;
 use super::undo_arguments::UndoArguments;
 use crate::Result;
+use crate::api::types;
 use crate::operations::{ArcBackup, Request, UndoPlan};
 
 pub(super) async fn run(
@@ -25,7 +25,7 @@ pub(super) async fn run(
     if arguments.dry_run {
         let plan = signals.or_interrupted(engine.plan_undo(operation)).await?;
         match as_json {
-            true => print_line(&pretty(&document(&plan))),
+            true => print_line(&types::UndoPlan::from(plan.clone()).to_json_string()),
             false => lines(&plan).iter().for_each(|line| print_line(line)),
         }
         return Ok(match plan.refused_files {
@@ -49,26 +49,6 @@ pub(super) async fn run(
     let request = Request::Undo(undo).within(arguments.timeout.unwrap_or_default());
     let answer = Answer::json_or_nothing(as_json);
     run_and_print(engine, request, arguments.busy, answer, signals).await
-}
-
-fn document(plan: &UndoPlan) -> serde_json::Value {
-    let refused: Vec<_> = (plan.refused.iter())
-        .map(|(path, reason)| json!({"path": path, "reason": reason}))
-        .collect();
-    json!({
-        "dry_run": true,
-        "operation_id": plan.operation_id,
-        "backup_id": plan.backup_id,
-        "returned_files": plan.returned_files,
-        "returned_bytes": plan.returned_bytes,
-        "removed_files": plan.removed_files,
-        "unchanged_files": plan.unchanged_files,
-        "returned": plan.returned,
-        "removed": plan.removed,
-        "refused_files": plan.refused_files,
-        "refused": refused,
-        "restart_required": plan.restart_required,
-    })
 }
 
 fn lines(plan: &UndoPlan) -> Vec<String> {

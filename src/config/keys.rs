@@ -37,12 +37,13 @@ pub(crate) const BACKUP_KEYS: [&str; 22] = [
 ];
 
 /// The keys of ours that stand under `[arc_backup]` alone.
-pub(crate) const OWN_KEYS: [&str; 6] = [
+pub(crate) const OWN_KEYS: [&str; 7] = [
     "keep_set_aside",
     "mode",
     "rehash_share",
     "retention",
     "schedule",
+    "storages",
     "timezone",
 ];
 
@@ -54,6 +55,9 @@ const OTHER_VARIABLES: [&str; 5] = [
     "ARC_TOKEN_FILE",
     "MONITOR_TOKEN_FILE",
 ];
+
+/// How the variables of the storages that a restore may write to begin.
+const STORAGES: &str = "STORAGES_";
 
 /// The sections that are read. Another one may be Arc's, unless its name is close to one of these.
 const SECTIONS: [&str; 11] = [
@@ -175,7 +179,7 @@ fn is_own_variable(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     match name.strip_prefix("retention_") {
         Some(rule) => Rules::KEYS.contains(&rule),
-        None => name != "retention" && OWN_KEYS.contains(&&*name),
+        None => !["retention", "storages"].contains(&&*name) && OWN_KEYS.contains(&&*name),
     }
 }
 
@@ -190,6 +194,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         if OTHER_VARIABLES.contains(&name)
             || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
             || is_own_variable(name)
+            || name.starts_with(STORAGES)
             || ignored.contains(&&variable)
         {
             continue;
@@ -235,6 +240,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         let key = name.strip_suffix("_FILE").unwrap_or(name);
         if known.iter().any(|known| known == key)
             || is_own_variable(name)
+            || name.starts_with(STORAGES)
             || name.starts_with("TARGETS_")
         {
             continue;

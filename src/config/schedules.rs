@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// The array of tables.
 const TABLES: &str = "arc_backup.schedule";
 /// The keys of a schedule.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "cron",
     "timezone",
@@ -31,6 +31,7 @@ const KEYS: [&str; 13] = [
     "retention",
     "copy_to",
     "verify",
+    "rehearse",
     "jitter",
     "run_missed",
     "paused",
@@ -60,6 +61,8 @@ pub struct ScheduleSettings {
     pub copy_to: Vec<String>,
     /// How each backup is verified; `None`: not at all.
     pub verify: Option<ScheduledVerification>,
+    /// How much of each backup is rehearsed; `None`: nothing.
+    pub rehearse: Option<ScheduledRehearsal>,
     /// The labels of its backups.
     pub labels: Vec<String>,
 }
@@ -90,11 +93,42 @@ impl ScheduledVerification {
         match text.trim() {
             "quick" => Some(Self::Quick),
             "full" => Some(Self::Full),
-            text => {
-                let percent = text.strip_prefix("sample:")?.trim().strip_suffix('%')?;
-                let percent: f64 = percent.trim().parse().ok()?;
-                (percent > 0.0 && percent <= 100.0).then_some(Self::Sample(percent / 100.0))
-            }
+            text => share(text.strip_prefix("sample:")?).map(Self::Sample),
+        }
+    }
+}
+
+/// The share that is written as `5%`: 0.05.
+fn share(text: &str) -> Option<f64> {
+    let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
+    (percent > 0.0 && percent <= 100.0).then_some(percent / 100.0)
+}
+
+/// How much of its backups a schedule rehearses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScheduledRehearsal {
+    /// All files.
+    Full,
+    /// A share of the data files: 0.1 for a tenth.
+    Share(f64),
+}
+
+impl ScheduledRehearsal {
+    const FORM: &'static str = "\"full\" or a share such as \"10%\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            "full" => Some(Self::Full),
+            text => share(text).map(Self::Share),
+        }
+    }
+}
+
+impl std::fmt::Display for ScheduledRehearsal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
         }
     }
 }
@@ -277,6 +311,13 @@ impl Reader {
                     .ok_or_else(|| self.wrong("verify", ScheduledVerification::FORM))?,
             ),
         };
+        let rehearse = match self.text("rehearse")? {
+            None => None,
+            Some(text) => Some(
+                ScheduledRehearsal::parse(text)
+                    .ok_or_else(|| self.wrong("rehearse", ScheduledRehearsal::FORM))?,
+            ),
+        };
         let retention = match self.table.get("retention") {
             None => None,
             Some(value @ Value::Table(_)) => {
@@ -299,6 +340,7 @@ impl Reader {
             databases: databases.unwrap_or_default(),
             retention,
             verify,
+            rehearse,
             labels: (self.names("labels", "an array of texts")?).unwrap_or_default(),
         })
     }

@@ -113,7 +113,7 @@ impl Settings {
         Self::from_values(values, backends.clone(), path, false)
     }
 
-    fn from_values(
+    pub(super) fn from_values(
         mut values: Values,
         backends: Backends,
         config_path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arc_backup_core::{Scope, Selection, Selector, TimeRange};
+use arc_backup_core::{Scope, Section, Selection, Selector, TimeRange};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,18 @@ impl DataSelection {
             .in_time(time))
     }
 
+    /// The scope of an operation that takes a part of the data: the section `data` alone, or
+    /// everything where this selects everything.
+    ///
+    /// # Errors
+    /// As [`to_scope`](Self::to_scope).
+    pub fn to_data_scope(&self) -> Result<Scope> {
+        match self.is_all() {
+            true => Ok(Scope::whole()),
+            false => self.to_scope(Scope::of_sections([Section::Data])),
+        }
+    }
+
     /// The options of a command that select it, each with a space in front.
     #[must_use]
     pub(crate) fn arguments(&self) -> String {
@@ -131,8 +143,6 @@ impl fmt::Display for DataSelection {
 
 #[cfg(test)]
 mod tests {
-    use arc_backup_core::Section;
-
     use super::*;
 
     fn of(include: &[&str], from: Option<&str>, until: Option<&str>) -> DataSelection {

@@ -31,6 +31,19 @@ pub(crate) fn section_records(
     Ok(records.filter(move |record| is_in(&scope, record)))
 }
 
+/// The records of a backup's inventory whose paths are in scope: those that a listing of the scope
+/// finds, which knows nothing of their rows.
+pub(crate) fn records_by_path(
+    inventory: &Inventory,
+    scope: &Scope,
+) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+    let (records, scope) = (inventory.records()?, scope.clone());
+    Ok(records.filter(move |record| match record {
+        Ok(record) => scope.contains(&record.section(), &record.entry.key),
+        Err(_) => true,
+    }))
+}
+
 /// The records in scope of a backup's inventory.
 pub(crate) fn records_in(
     inventory: &Inventory,
@@ -43,7 +56,7 @@ pub(crate) fn records_in(
 /// An error is passed on.
 fn is_in(scope: &Scope, record: &Result<Record>) -> bool {
     match record {
-        Ok(record) => scope.contains(&record.section(), &record.entry.key),
+        Ok(record) => scope.contains_entry(&record.section(), &record.entry),
         Err(_) => true,
     }
 }

@@ -52,6 +52,21 @@ impl OperationKind {
         matches!(self, Self::Restore | Self::Undo)
     }
 
+    /// Whether the history has operations of it.
+    pub(crate) fn is_recorded(self) -> bool {
+        !matches!(self, Self::Sweep | Self::Unknown)
+    }
+
+    /// What was to become of the backup, for messages: `copied`.
+    pub(crate) fn participle(self) -> &'static str {
+        match self {
+            Self::Export => "exported",
+            Self::Import => "imported",
+            Self::Extract => "extracted",
+            _ => "copied",
+        }
+    }
+
     /// Whether it removes published backups.
     pub(crate) fn is_deleter(self) -> bool {
         DELETERS.contains(&self.as_str())

@@ -117,5 +117,5 @@ pub use sections::Sections;
 pub use status::Status;
 pub use sweep::{Leftover, Sweep};
 pub use time_limit::{TimeLimit, TimedRequest};
-pub use undo::{KeptRestore, UndoPlan, UndoRequest};
+pub use undo::{SetAsideFiles, UndoPlan, UndoRequest};
 pub use verify::{VerifyMode, VerifyOptions};

@@ -25,6 +25,17 @@ pub(crate) fn check_names(id: &BackupId, manifest: &Manifest, scope: &Scope) -> 
     Ok(())
 }
 
+/// The same where two backups are compared: one of them must have the name.
+pub(crate) fn check_names_of_either(
+    [a, b]: [(&BackupId, &Manifest); 2],
+    scope: &Scope,
+) -> Result<()> {
+    match (check_names(a.0, a.1, scope), check_names(b.0, b.1, scope)) {
+        (Err(error), Err(_)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn check_name(id: &BackupId, manifest: &Manifest, item: &Selector) -> Result<(), String> {
     if !item.is_of_names() {
         return check_path(manifest, item);
@@ -100,7 +111,7 @@ fn known_names(name: &str, known: &[String]) -> String {
 }
 
 /// What to write instead of a path as the backup has it: that of Arc's data is meant.
-fn without_section(item: &Selector) -> String {
+pub(crate) fn without_section(item: &Selector) -> String {
     let text = item.to_string();
     match text.strip_prefix("data/") {
         Some(rest) => format!(": a path begins below `data/`, so write {rest:?}"),
@@ -124,9 +135,9 @@ pub(crate) fn check_matches(id: &BackupId, inventory: &Inventory, scope: &Scope)
         if unseen.is_empty() && !is_empty {
             return Ok(());
         }
-        let key = record?.entry.key;
-        unseen.retain(|item| !item.selects(&key));
-        is_empty = is_empty && !scope.contains_data(&key);
+        let entry = record?.entry;
+        unseen.retain(|item| !item.selects(&entry.key));
+        is_empty = is_empty && !scope.contains_entry(&Section::Data, &entry);
     }
     match unseen.first() {
         Some(item) => Err(Error::Invalid(format!(

@@ -1,4 +1,4 @@
-//! The storage and the sources of an instance that a restore makes in a folder.
+//! The storage and the sources of an instance that a restore makes.
 
 use std::sync::Arc;
 
@@ -26,18 +26,19 @@ pub(crate) struct NewInstances {
 pub(crate) type Parts = (Arc<dyn Sink>, Vec<Arc<dyn Source>>);
 
 impl NewInstances {
-    /// Those of the instance with these settings, whose storage is on local disk. It has no cold
-    /// tier, and no section of a third party.
+    /// Those of the instance with these settings. It has no cold tier, and no section of a third
+    /// party.
     ///
     /// # Errors
-    /// In a build without local disk.
-    pub(crate) fn of_folder(&self, settings: &Settings) -> Result<Parts> {
+    /// In a build without the kind of its storage.
+    pub(crate) fn of_settings(&self, settings: &Settings) -> Result<Parts> {
         let kind = settings.storage.kind.as_str();
         let constructors = backends::find(kind).and_then(|kind| kind.constructors);
         let Some(constructors) = constructors else {
-            let text =
-                "this build has no local disk (feature `local`): it can't restore into a folder";
-            return Err(Error::Invalid(text.to_owned()));
+            let feature = backends::find(kind).map_or(kind, |kind| kind.description.feature);
+            return Err(Error::Invalid(format!(
+                "this build has no storage of kind {kind:?} (feature `{feature}`): it can't restore there"
+            )));
         };
         let storage = (constructors.storage)(settings)?;
         let storage = match &self.sink_wrapper {

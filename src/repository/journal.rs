@@ -359,14 +359,18 @@ impl Repository {
             // Of a deletion that did not begin.
             true if self.is_retained(id).await? => self.forget_retained(id).await?,
             true => {}
-            false => {
-                tracing::info!(backup = %id, "removing leftovers of an interrupted operation");
-                if !self.finish_retained(id).await? {
-                    self.remove_backup(id).await?;
-                }
-            }
+            false => self.remove_unpublished(id).await?,
         }
         self.end_journal(id).await
+    }
+
+    /// Removes the files of a backup that was not published, and keeps its journal.
+    pub(crate) async fn remove_unpublished(&self, id: &BackupId) -> Result<()> {
+        tracing::info!(backup = %id, "removing leftovers of an interrupted operation");
+        if !self.finish_retained(id).await? {
+            self.remove_backup(id).await?;
+        }
+        Ok(())
     }
 
     /// Whether files in the folder of this backup are kept: it is published, or others need some of

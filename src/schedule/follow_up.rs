@@ -1,4 +1,5 @@
-//! What follows a backup of a schedule: its copies, its verification, and the pruning.
+//! What follows a backup of a schedule: its copies, its verification, its rehearsal, and the
+//! pruning.
 
 use std::time::Duration;
 
@@ -25,9 +26,10 @@ pub(super) fn held_by(backup: &Operation) -> Option<&str> {
     one.filter(|_| backup.targets.is_empty())
 }
 
-/// Makes what follows a successful backup: the copies, the verification, then the pruning of the
-/// targets that it was made in, and of those that the copies went to. Each is tried, whatever
-/// became of the others, but a target is not pruned whose copy failed. Returns the operations.
+/// Makes what follows a successful backup: the copies, the verification, the rehearsal, then the
+/// pruning of the targets that it was made in, and of those that the copies went to. Each is tried,
+/// whatever became of the others, but a target is not pruned whose copy failed. Returns the
+/// operations.
 pub async fn follow_up(
     work: &dyn ScheduleWork,
     clock: &dyn Clock,
@@ -67,7 +69,7 @@ pub(super) async fn with_copies(
     operations
 }
 
-/// Verifies a backup, and then prunes these targets.
+/// Verifies a backup, rehearses it, and then prunes these targets.
 pub(super) async fn finish(
     work: &dyn ScheduleWork,
     clock: &dyn Clock,
@@ -80,6 +82,13 @@ pub(super) async fn finish(
         let done = while_busy(clock, || work.verify(schedule, backup_id, from, how)).await;
         if let Some(error) = fault(&done) {
             tracing::warn!(schedule = name, backup_id, error, "the verification failed");
+        }
+        operations.push(done);
+    }
+    if let Some(how) = schedule.rehearse {
+        let done = while_busy(clock, || work.rehearse(schedule, backup_id, from, how)).await;
+        if let Some(error) = fault(&done) {
+            tracing::warn!(schedule = name, backup_id, error, "the rehearsal failed");
         }
         operations.push(done);
     }

@@ -120,7 +120,7 @@ impl Scheduler {
         tracing::info!(
             schedule = name,
             backup_id = after.backup_id,
-            "the service ended before this backup was verified and its target pruned: that is done now"
+            "the service ended before this backup was verified or rehearsed, and its target pruned: that is done now"
         );
         let (work, clock) = (&*self.work, &*self.clock);
         let held = (&*after.backup_id, after.from.as_deref());

@@ -53,7 +53,7 @@ pub(crate) struct Kept {
     pub(crate) removed_at: Option<Timestamp>,
 }
 
-/// The verification of a backup, and the pruning of the targets that hold it.
+/// The verification of a backup, its rehearsal, and the pruning of the targets that hold it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct After {
     pub(crate) backup_id: String,

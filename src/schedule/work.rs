@@ -8,13 +8,15 @@ use jiff::Timestamp;
 
 use super::decision::Begun;
 use super::store::pending_copies;
-use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
+use crate::config::{
+    IncludeConfig, ScheduleSettings, ScheduledRehearsal, ScheduledVerification, Settings,
+};
 use crate::manifest::BackupId;
 use crate::nearest::hint;
 use crate::operations::{
     ArcBackup, BackupOptions, CopyOptions, Operation, OperationFilter, OperationKind, Origin,
-    PruneOptions, Request, Running, Sections, Status, VerifyMode, Who, check_database_names,
-    check_label,
+    PruneOptions, RehearseOptions, Request, Running, Sections, Status, VerifyMode, Who,
+    check_database_names, check_label,
 };
 use crate::retention::Policies;
 use crate::{Error, Result};
@@ -43,6 +45,16 @@ pub trait ScheduleWork: Send + Sync {
         backup_id: &str,
         from: Option<&str>,
         how: ScheduledVerification,
+    ) -> Result<Operation>;
+
+    /// Rehearses a restore of a backup in the target `from`. Of a backup over several targets,
+    /// `from` is `None`.
+    async fn rehearse(
+        &self,
+        schedule: &ScheduleSettings,
+        backup_id: &str,
+        from: Option<&str>,
+        how: ScheduledRehearsal,
     ) -> Result<Operation>;
 
     /// Deletes the backups of `target` that no rule keeps; `None` where no rule is set.
@@ -104,6 +116,23 @@ impl ScheduleWork for EngineWork {
         };
         let id = BackupId::parse(backup_id)?;
         let request = Request::Verify(id, mode.into(), from.map(str::to_owned));
+        self.run(schedule, request).await
+    }
+
+    async fn rehearse(
+        &self,
+        schedule: &ScheduleSettings,
+        backup_id: &str,
+        from: Option<&str>,
+        how: ScheduledRehearsal,
+    ) -> Result<Operation> {
+        let share = match how {
+            ScheduledRehearsal::Full => None,
+            ScheduledRehearsal::Share(share) => Some(share),
+        };
+        let id = BackupId::parse(backup_id)?;
+        let options = RehearseOptions { share };
+        let request = Request::Rehearse(id, options, from.map(str::to_owned));
         self.run(schedule, request).await
     }
 

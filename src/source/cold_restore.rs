@@ -122,7 +122,7 @@ impl ParquetRestore {
             movable(object)?;
             (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
         }
-        if self.staging.resumes && !same {
+        if self.staging.staged_before.any() && !same {
             self.count_staged(&entry).await?;
         }
         let mut summary = self.summary();

@@ -120,8 +120,8 @@ impl Source for ConfigSource {
 }
 
 /// Checks that a restore could put a configuration file at `path`; an error says why not.
-pub(crate) fn check_config_place(path: &Path, operation_id: &str) -> Result<()> {
-    replace::check(&real_place(path)?, operation_id).map(drop)
+pub(crate) fn check_config_place(path: &Path) -> Result<()> {
+    replace::check(&real_place(path)?).map(drop)
 }
 
 struct ConfigSnapshot {
@@ -240,7 +240,7 @@ impl ConfigRestore {
         let folder = folder_of(path);
         let how = create_folder(folder)
             .map_err(|e| file_error("create", folder, e))
-            .and_then(|()| replace::check(path, &self.staging.operation_id));
+            .and_then(|()| replace::check(path));
         match how {
             Ok(Replacement::Rename) => Ok(Some(Replacement::Rename)),
             // A file that can't be renamed over, and has the same bytes, is best left alone.

@@ -61,7 +61,7 @@ pub(crate) use data_file::rows_of_file;
 pub(crate) use live::digest as live_digest;
 pub(crate) use live_files::live_files;
 pub use parquet::ParquetSource;
-pub(crate) use pending::pending_restores;
+pub(crate) use pending::{WITH_COMPANIONS, pending_places, pending_restores};
 pub(crate) use put_back::set_file_aside;
 pub(crate) use replace::real_place;
 pub(crate) use rewrite::RewrittenFiles;

@@ -236,7 +236,7 @@ impl ParquetRestore {
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        if self.staging.resumes && !same {
+        if self.staging.staged_before.any() && !same {
             self.count_staged(&entry).await?;
         }
         let mut summary = self.summary();
@@ -375,7 +375,7 @@ impl Restore for ParquetRestore {
             self.aside.prepare(bytes).await?;
         }
         self.cold.prepare().await?;
-        if self.staging.resumes {
+        if self.staging.staged_before.any() {
             self.discard_staged(&[Action::Same]).await?;
         }
         match self.durability.get() {
@@ -450,7 +450,7 @@ impl Restore for ParquetRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        let of_an_earlier_run = self.staging.resumes.then_some(Action::Same);
+        let of_an_earlier_run = (self.staging.staged_before.any()).then_some(Action::Same);
         let actions: Vec<_> = [Action::Need]
             .into_iter()
             .chain(of_an_earlier_run)
@@ -468,7 +468,7 @@ impl Restore for ParquetRestore {
         }
         // No marker names files that were staged and not recorded; those of an earlier run have its
         // marker.
-        if self.storage.staging().is_none() || (left == 0 && !self.staging.resumes) {
+        if self.storage.staging().is_none() || (left == 0 && !self.staging.staged_before.any()) {
             self.abort().await?;
             return Ok(0);
         }

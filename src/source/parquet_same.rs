@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Sink, Staging};
+use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Sink, StagedBefore, Staging};
 
 use super::live;
 use super::parquet_restore::ParquetRestore;
@@ -74,8 +74,7 @@ impl ParquetRestore {
         Ok(())
     }
 
-    /// Counts the bytes of a needed file that an interrupted restore has staged: they need no room
-    /// again.
+    /// Counts the bytes of a needed file that is staged already: they need no room again.
     pub(super) async fn count_staged(&self, entry: &Entry) -> Result<()> {
         let Some(area) = self.storage.staging() else {
             return Ok(());
@@ -87,11 +86,13 @@ impl ParquetRestore {
         Ok(())
     }
 
-    /// Whether an interrupted restore has staged these very bytes.
+    /// Whether these very bytes are staged already.
     pub(super) async fn is_staged_already(&self, entry: &Entry) -> Result<bool> {
-        let (Some(area), true, Some(digest)) =
-            (self.storage.staging(), self.staging.resumes, entry.sha256)
-        else {
+        let (Some(area), true, Some(digest)) = (
+            self.storage.staging(),
+            self.staging.staged_before.any(),
+            entry.sha256,
+        ) else {
             return Ok(false);
         };
         let staged = area.open(&entry.key, &self.staging.stage).await?;
@@ -108,8 +109,14 @@ impl ParquetRestore {
             .get_or_try_init(|| self.storage.durability())
             .await?;
         let Staging {
-            cancel, activity, ..
+            cancel,
+            activity,
+            staged_before,
+            ..
         } = &self.staging;
+        if *staged_before == StagedBefore::ByThisOperation {
+            return Ok(true);
+        }
         let found = live::digest_of(object.body, &entry.key, cancel, activity).await?;
         Ok(found == Some(digest))
     }

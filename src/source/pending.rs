@@ -13,25 +13,31 @@ use crate::files::{file_error, sync_folder, with_suffix};
 
 /// What Arc adds to the name of a database that it has staged.
 const PENDING: &str = ".pending-restore";
+/// A database, and what SQLite keeps beside it, by what that adds to the name.
+pub(crate) const WITH_COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// The databases that Arc has staged for the one at `path`: beside the name that the configuration
+/// Where Arc may stage a database for the one at `path`: beside the name that the configuration
 /// has, and beside the file that this is a link to.
-pub(crate) fn pending_restores(path: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+pub(crate) fn pending_places(path: &Path) -> Vec<PathBuf> {
     let places = [std::path::absolute(path).ok(), real_place(path).ok()];
-    for place in places.into_iter().flatten() {
-        let pending = with_suffix(&place, PENDING);
-        if std::fs::symlink_metadata(&pending).is_ok() && !found.contains(&pending) {
-            found.push(pending);
-        }
-    }
+    let mut found: Vec<_> = (places.into_iter().flatten())
+        .map(|place| with_suffix(&place, PENDING))
+        .collect();
+    found.dedup();
+    found
+}
+
+/// The databases that Arc has staged for the one at `path`.
+pub(crate) fn pending_restores(path: &Path) -> Vec<PathBuf> {
+    let mut found = pending_places(path);
+    found.retain(|pending| std::fs::symlink_metadata(pending).is_ok());
     found
 }
 
 /// Fails where a staged database can't be moved away. Changes nothing that is live.
-pub(super) fn check_pending(path: &Path, operation_id: &str) -> Result<()> {
+pub(super) fn check_pending(path: &Path) -> Result<()> {
     for pending in pending_restores(path) {
-        check_movable(&pending, operation_id).map_err(|error| unmovable(&pending, error))?;
+        check_movable(&pending).map_err(|error| unmovable(&pending, error))?;
     }
     Ok(())
 }
@@ -42,7 +48,7 @@ pub(super) fn move_pending(path: &Path, operation_id: &str) -> Result<Vec<PathBu
     for pending in pending_restores(path) {
         let kept = kept_path(&pending, operation_id);
         // The database first: without it Arc does not look for the others.
-        for suffix in ["", "-wal", "-shm", "-journal"] {
+        for suffix in WITH_COMPANIONS {
             let from = with_suffix(&pending, suffix);
             match std::fs::rename(&from, with_suffix(&kept, suffix)) {
                 Err(error) if suffix.is_empty() => return Err(unmovable(&from, error)),

@@ -57,7 +57,7 @@ fn look_at(path: &Path) -> Result<Live> {
 }
 
 /// Whether what is at `path` can be replaced at all, found out before the first change.
-pub(super) fn check_place(path: &Path, operation_id: &str) -> Result<()> {
+pub(super) fn check_place(path: &Path) -> Result<()> {
     match look_at(path)? {
         Live::Missing => Ok(()),
         // It is moved away whole, which only a mount point does not allow.
@@ -70,7 +70,7 @@ pub(super) fn check_place(path: &Path, operation_id: &str) -> Result<()> {
             )),
             false => Ok(()),
         },
-        Live::Other | Live::Database => super::replace::check(path, operation_id).map(drop),
+        Live::Other | Live::Database => super::replace::check(path).map(drop),
     }
 }
 

@@ -50,7 +50,7 @@ fn refused(path: &Path, detail: impl Into<String>) -> Error {
 
 /// How the file at `path`, which is not a link, can be replaced. Changes nothing; an error says why
 /// it can't be done at all.
-pub(super) fn check(path: &Path, operation_id: &str) -> Result<Replacement> {
+pub(super) fn check(path: &Path) -> Result<Replacement> {
     let meta = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == IoKind::NotFound => None,
         found => Some(found.map_err(|e| file_error("look at", path, e))?),
@@ -66,7 +66,7 @@ pub(super) fn check(path: &Path, operation_id: &str) -> Result<Replacement> {
         Some(meta) => check_replaceable(path, meta),
         None => Ok(()),
     };
-    let Err(reason) = replaced.and_then(|()| try_folder(path, operation_id)) else {
+    let Err(reason) = replaced.and_then(|()| try_folder(path)) else {
         return Ok(Replacement::Rename);
     };
     if meta.is_none() {
@@ -130,17 +130,22 @@ fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
 }
 
 /// Whether what is at `path` can be renamed. Tries the folder.
-pub(super) fn check_movable(path: &Path, operation_id: &str) -> io::Result<()> {
+pub(super) fn check_movable(path: &Path) -> io::Result<()> {
     let meta = std::fs::symlink_metadata(path)?;
     check_replaceable(path, &meta)?;
-    try_folder(path, operation_id)
+    try_folder(path)
+}
+
+/// The files that [`try_folder`] makes. Their names do not depend on the operation: the next one
+/// removes those of one that was killed.
+pub(super) fn probes(path: &Path) -> [PathBuf; 2] {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ["a", "b"].map(|probe| folder_of(path).join(format!(".arc-backup-probe-{name}-{probe}.tmp")))
 }
 
 /// Tries to make a file beside `path` and to rename another one over it; removes both.
-fn try_folder(path: &Path, operation_id: &str) -> io::Result<()> {
-    let folder = folder_of(path);
-    let [one, other] =
-        ["a", "b"].map(|name| folder.join(format!(".arc-backup-{operation_id}-probe-{name}.tmp")));
+fn try_folder(path: &Path) -> io::Result<()> {
+    let [one, other] = probes(path);
     let tried = files::create_file(&one)
         .and_then(|_| files::create_file(&other))
         .and_then(|_| std::fs::rename(&one, &other));
@@ -272,13 +277,17 @@ mod tests {
             ("socket", "not a regular file"),
             ("missing/file", "no such file"),
         ] {
-            let error = check(&at(name), "op-1").expect_err(name).to_string();
+            let error = check(&at(name)).expect_err(name).to_string();
             assert!(error.contains(text) && error.contains(name), "{error}");
         }
         let error = real_place(&at("link")).expect_err("a dangling link");
         assert!(error.to_string().contains("link to nowhere"), "{error}");
         for name in ["file", "new"] {
-            assert_eq!(check(&at(name), "op-1").expect(name), Replacement::Rename);
+            // As one that was killed has left them.
+            for probe in probes(&at(name)) {
+                std::fs::write(probe, "").expect("written");
+            }
+            assert_eq!(check(&at(name)).expect(name), Replacement::Rename);
         }
         let left = std::fs::read_dir(top.path()).expect("listed").count();
         assert_eq!(left, 4);

@@ -162,7 +162,6 @@ impl Restore for SqliteRestore {
 
     async fn ready(&self) -> Result<()> {
         for (database, staged, _) in self.planned() {
-            let operation_id = self.staging.operation_id.clone();
             let configured = self.configured(&database);
             let scope = &self.staging.scope;
             // Of files out of scope, the live rows say where they are.
@@ -175,8 +174,8 @@ impl Restore for SqliteRestore {
             }
             self.blocking(move || {
                 check_file(&staged)?;
-                check_place(&database.path, &operation_id)?;
-                check_pending(&configured, &operation_id)?;
+                check_place(&database.path)?;
+                check_pending(&configured)?;
                 wait_until_free(&database.path)
             })
             .await?;

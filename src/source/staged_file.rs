@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::companions::{remove_all_of, remove_database};
-use super::replace::{is_elsewhere, real_place};
+use super::replace::{is_elsewhere, probes, real_place};
 use crate::files::{create_file, file_error, folder_of, sync_file};
 
 /// How the names of staged files begin.
@@ -55,9 +55,9 @@ fn discard_beside(live: &Path, name: &str, discard: Discard) -> Result<Discarded
     for child in children {
         let child = child.map_err(|e| file_error("list", folder, e))?;
         let found = child.file_name();
-        if (found.to_str())
-            .is_some_and(|found| found.starts_with(PREFIX) && found.ends_with(&ending))
-        {
+        let is_staged = (found.to_str())
+            .is_some_and(|found| found.starts_with(PREFIX) && found.ends_with(&ending));
+        if is_staged || probes(live).contains(&child.path()) {
             let removed = match discard {
                 Discard::Count => Ok(()),
                 Discard::Remove => remove_all_of(&child.path()),

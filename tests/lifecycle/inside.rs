@@ -4,6 +4,8 @@ use crate::{scene, stores};
 
 #[path = "inside/archives.rs"]
 mod archives;
+#[path = "inside/archives_over_rest.rs"]
+mod archives_over_rest;
 #[path = "inside/bytes.rs"]
 mod bytes;
 #[path = "inside/differences.rs"]

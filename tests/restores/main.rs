@@ -1,6 +1,8 @@
 //! Restores that must be refused, restores that resume, and restores of undamaged files.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+#[path = "../support/fake_arc.rs"]
+mod fake_arc;
 #[path = "../support/faults/mod.rs"]
 mod faults;
 #[path = "../support/scene.rs"]
@@ -10,28 +12,34 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compacting;
 mod damaged;
 mod instances;
 mod new_instances;
 mod part_limits;
 mod parts;
+mod places;
 mod plans;
 mod renames;
+mod sql;
 mod staged;
 mod undo;
 
 use std::process::ExitCode;
 
+use compacting::*;
 use damaged::*;
 use faults::{by_name, faulty};
 use instances::*;
 use new_instances::*;
 use part_limits::*;
 use parts::*;
+use places::*;
 use plans::*;
 use renames::*;
 use scene::{leftovers, live, small};
 use serde_json::{Value, json};
+use sql::*;
 use staged::*;
 use stores::{Kind, Place, configure, contents, put, s3_server};
 use support::{Instance, has_problem, named_like, text};
@@ -45,6 +53,13 @@ fn main() -> ExitCode {
         a_restore_shows_its_plan_first,
         a_plan_is_done_exactly_or_not_at_all,
         random_plans,
+        a_restore_plans_again_after_compaction_and_so_does_an_undo,
+        a_named_plan_is_not_made_again,
+        files_staged_for_the_first_plan_are_of_use_after_a_failed_second_one,
+        restored_rows_are_those_of_the_source_by_sql,
+        each_part_goes_to_each_place_under_each_name,
+        a_storage_that_cannot_be_restored_to_is_refused,
+        a_killed_restore_to_a_storage_is_completed,
         a_backup_is_restored_into_a_folder,
         a_killed_restore_into_a_folder_is_completed,
         a_database_is_restored_under_another_name,
@@ -60,6 +75,8 @@ fn main() -> ExitCode {
         a_request_has_a_timeout_of_its_own,
         a_restore_is_taken_back_to_the_byte_and_so_is_the_undo,
         an_undo_that_was_killed_is_completed,
+        a_file_that_appeared_during_a_restore_is_not_lost_by_its_undo,
+        databases_of_one_file_name_are_taken_back_apart,
         half_a_restore_is_taken_back,
         a_restore_over_whose_files_arc_has_written_is_not_taken_back,
         what_is_set_aside_is_listed_and_expires,
@@ -73,8 +90,10 @@ fn main() -> ExitCode {
         a_part_comes_back_and_everything_else_stays,
         two_parts_after_each_other_are_both_at_once,
         the_file_of_a_day_is_not_restored_for_some_hours,
+        the_file_of_a_day_does_not_hinder_hours_that_it_has_no_row_of,
         a_part_that_is_not_there_is_refused_with_its_name,
         one_hour_on_s3_reads_that_hour,
+        many_files_on_s3_and_one_hour_of_them,
         an_interrupted_part_is_completed_by_a_restore_that_covers_it,
         a_part_is_verified_and_the_backup_does_not_count_as_such,
     ];

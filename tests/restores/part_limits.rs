@@ -1,9 +1,10 @@
 //! Restores of a part of the data: what is refused, what is read, and what completes one.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::*;
-use crate::stores::{delete, put_all, target};
+use crate::stores::{KINDS, delete, put_all, target};
 
 /// Guards against: rows of other hours that go, or come twice, with the file of a day.
 pub(super) fn the_file_of_a_day_is_not_restored_for_some_hours() {
@@ -59,6 +60,61 @@ pub(super) fn the_file_of_a_day_is_not_restored_for_some_hours() {
         files(),
         "the file of the day is the same"
     );
+}
+
+/// Guards against: hours that can't be restored because of a file of their day that has none of
+/// their rows, and against such a file being set aside. Arc's own files of days end at 18:36:30.
+pub(super) fn the_file_of_a_day_does_not_hinder_hours_that_it_has_no_row_of() {
+    for kind in KINDS {
+        let instance = Instance::new();
+        let hour = "metrics/cpu/2026/11/21/20/late.parquet";
+        let is_of_day = |key: &String| key.starts_with("metrics/cpu/2026/11/21/");
+        let all = support::files(&instance.path("data/arc"));
+        let daily = all.into_iter().find(is_of_day).unwrap();
+        std::fs::create_dir_all(instance.path("data/arc/metrics/cpu/2026/11/21/20")).unwrap();
+        std::fs::write(instance.path("data/arc").join(hour), b"late rows").unwrap();
+        let server = s3_server();
+        let place = stores::storage(kind, &instance, &server, true);
+        if kind != Kind::Local {
+            let local = Place::local(&instance, "data/arc");
+            put_all(&place.sink, &contents(&local.sink));
+        }
+        let far = Place::local(&instance, "data/far");
+        configure(&instance, &place, &far);
+        let id = instance.ok(&["backup", "--target", "far"]);
+        let of_day = contents(&place.sink)[&daily].clone();
+        put(&place.sink, &daily, b"compacted again");
+        put(&place.sink, hour, b"other rows");
+        let before = live_files(&place);
+        let times = |from: &str, until: &str| {
+            let part = ["restore", &id, "--include", "metrics.cpu", "--yes"];
+            let times = ["--from", from, "--until", until];
+            instance.json(&[&part[..], &times[..]].concat())
+        };
+        let (code, failed) = times("2026-11-21T18:00:00Z", "2026-11-21T21:00:00Z");
+        assert_eq!(code, 1, "{kind:?}: {failed}");
+        assert!(failed.to_string().contains("whole day"), "{failed}");
+        assert!(live_files(&place) == before, "{kind:?}");
+        let (code, done) = times("2026-11-21T20:00:00Z", "2026-11-21T21:00:00Z");
+        assert_eq!(code, 0, "{kind:?}: {done}");
+        assert_eq!(done["plan"]["extra_files"], 0, "{kind:?}: {done}");
+        let mut expected = before;
+        expected.insert(hour.to_owned(), b"late rows".to_vec());
+        assert!(live_files(&place) == expected, "{kind:?}: other files");
+        // A part that has none of the rows asked for is no part.
+        let (code, failed) = times("2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z");
+        assert_eq!(code, 1, "{kind:?}: {failed}");
+        assert!(failed.to_string().contains("nothing matches"), "{failed}");
+        // With the day, it is restored.
+        let (code, done) = times("2026-11-21", "2026-11-22");
+        assert_eq!(code, 0, "{kind:?}: {done}");
+        assert!(contents(&place.sink)[&daily] == of_day, "{kind:?}");
+        // Another file of the day is live: nobody knows its rows.
+        put(&place.sink, &daily.replace("_b1_", "_b2_"), b"later");
+        let (code, failed) = times("2026-11-21T20:00:00Z", "2026-11-21T21:00:00Z");
+        assert_eq!(code, 1, "{kind:?}: {failed}");
+        assert!(failed.to_string().contains("_b2_"), "{kind:?}: {failed}");
+    }
 }
 
 /// Guards against: a misspelt name that restores nothing, or everything.
@@ -173,52 +229,82 @@ pub(super) fn a_part_that_is_not_there_is_refused_with_its_name() {
 
 /// Guards against: one hour for which a whole backup, or the whole live data, is read.
 pub(super) fn one_hour_on_s3_reads_that_hour() {
+    one_hour(200);
+}
+
+/// Prints how long it takes beside a restore of everything.
+pub(super) fn many_files_on_s3_and_one_hour_of_them() {
+    one_hour(100_000);
+}
+
+/// Restores one hour of one measurement out of `count` files in ten measurements.
+fn one_hour(count: usize) {
     let (instance, server) = (small(), s3_server());
     let storage = stores::storage(Kind::S3, &instance, &server, true);
     let mut many = files();
-    for number in 0..200 {
-        let key = format!(
-            "iot/cpu/2027/02/{:02}/{:02}/c.parquet",
-            1 + number / 24,
-            number % 24
-        );
-        many.insert(key, vec![7; 10_000]);
+    let mut wanted = BTreeSet::new();
+    for number in 0..count {
+        let (measurement, hour, file) = (number % 10, number / 10 % 672, number / 6720);
+        let (day, hour) = (1 + hour / 24, hour % 24);
+        let key = format!("iot/m{measurement}/2027/02/{day:02}/{hour:02}/{file}.parquet");
+        if measurement == 3 && (day, hour) == (1, 5) {
+            wanted.insert(key.clone());
+        }
+        many.insert(key, vec![7; 2_000]);
     }
+    assert!(wanted.len() == 1 + (count - 1) / 6720, "{}", wanted.len());
     put_all(&storage.sink, &many);
     configure(&instance, &storage, &target(Kind::S3, &instance, &server));
     let id = instance.ok(&["backup", "--target", "far", "--no-metadata", "--no-config"]);
-    let wanted = "iot/cpu/2027/02/03/05/c.parquet";
-    delete(&storage.sink, &[wanted]);
+    let gone: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    delete(&storage.sink, &gone);
     let before = live_files(&storage);
     server.reset_reads();
-    let options = [
-        "--include",
-        "iot.cpu",
-        "--from",
-        "2027-02-03T05:00",
-        "--until",
-        "2027-02-03T06:00",
-    ];
+    let part = ["--include", "iot.m3", "--from", "2027-02-01T05:00"];
+    let options = [&part[..], &["--until", "2027-02-01T06:00"]].concat();
+    let begun = Instant::now();
     let done = restored(&instance, &id, &options);
+    let of_hour = begun.elapsed();
     let read = server.reads();
     let of_backup: BTreeSet<&str> = (read.keys())
         .filter_map(|key| key.split_once(&format!("{id}/"))?.1.into())
         .collect();
-    let expected = [
-        "data/_schema/iot/cpu.parquet",
-        "data/iot/cpu/2027/02/03/05/c.parquet",
-        "inventory.jsonl.zst",
-        "manifest.json",
-    ];
-    assert_eq!(of_backup, BTreeSet::from(expected), "{read:?} {done}");
+    let data: Vec<String> = wanted.iter().map(|key| format!("data/{key}")).collect();
+    let mut expected: BTreeSet<&str> = data.iter().map(String::as_str).collect();
+    expected.extend(["inventory.jsonl.zst", "manifest.json"]);
+    assert_eq!(of_backup, expected, "{done}");
+    let bytes = |prefix: &str| -> u64 {
+        let of_prefix = (read.iter()).filter(|(key, _)| key.contains(prefix));
+        of_prefix.map(|(_, bytes)| *bytes).sum()
+    };
+    let of_wanted = bytes(&format!("{id}/data/"));
+    assert_eq!(of_wanted, 2_000 * wanted.len() as u64, "{read:?}");
     let of_data = |(key, bytes): (&String, &u64)| (!key.contains(".arc-backup")).then_some(*bytes);
     let live_bytes: u64 = (read.iter().filter(|(key, _)| key.starts_with("data/")))
         .filter_map(of_data)
         .sum();
     assert_eq!(live_bytes, 0, "live data was read: {read:?}");
     let mut expected = before;
-    expected.insert(wanted.to_owned(), many[wanted].clone());
+    for key in &wanted {
+        expected.insert(key.clone(), many[key].clone());
+    }
     assert!(live_files(&storage) == expected);
+    if count < 1_000 {
+        return;
+    }
+    let all: Vec<&str> = expected.keys().map(String::as_str).collect();
+    delete(&storage.sink, &all);
+    let begun = Instant::now();
+    let whole = restored(&instance, &id, &["--no-metadata"]);
+    println!(
+        "{} files of {count}: {of_wanted} bytes of files and {} of list and manifest read, {:.2} s; all: {} bytes, {:.2} s",
+        wanted.len(),
+        bytes(&format!("{id}/inventory")) + bytes(&format!("{id}/manifest")),
+        of_hour.as_secs_f64(),
+        whole["plan"]["bytes_to_read"],
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(live_files(&storage) == many);
 }
 
 /// Guards against: a backup that counts as verified, of which only a part was read; and damage that

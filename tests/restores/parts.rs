@@ -69,11 +69,11 @@ pub(super) fn change_all(place: &Place, round: usize) {
 }
 
 /// A scope, and which keys are in it: written down a second time, by the page and not by the code.
-struct Case {
-    scope: Value,
-    is_in: fn(&str) -> bool,
+pub(super) struct Case {
+    pub(super) scope: Value,
+    pub(super) is_in: fn(&str) -> bool,
     /// Whether the anchors of schemas that the backup does not hold stay.
-    keeps_anchors: bool,
+    pub(super) keeps_anchors: bool,
 }
 
 fn cases() -> Vec<Case> {
@@ -129,7 +129,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn is_anchor(key: &str) -> bool {
+pub(super) fn is_anchor(key: &str) -> bool {
     key.starts_with("_schema/")
 }
 
@@ -192,7 +192,7 @@ pub(super) fn a_part_comes_back_and_everything_else_stays() {
     }
 }
 
-fn in_scope(case: &Case, key: &str) -> bool {
+pub(super) fn in_scope(case: &Case, key: &str) -> bool {
     // What is beside a companion is named like it.
     (case.is_in)(key.strip_suffix(".later").unwrap_or(key)) && !key.ends_with(".parquet.later")
         || (case.is_in)(key)

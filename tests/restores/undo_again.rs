@@ -9,7 +9,7 @@ fn half_restored() -> (Instance, Place, String, State) {
     let instance = small();
     let data = Place::local(&instance, "data/arc");
     let id = instance.backup();
-    change_all(&instance, &data);
+    change_three(&instance, &data);
     let now = state(&instance, &data);
     let arguments = ["restore", id.as_str(), "--yes"];
     let (killed, _) = faulty(&instance, "die:after:1", "storage.promote", &arguments);
@@ -41,7 +41,7 @@ fn not_undone(instance: &Instance, data: &Place, operation: &str, code: i32, par
 pub(crate) fn what_was_interrupted_is_not_brought_back_by_an_undo_of_its_undo() {
     let (instance, data, _, now) = half_restored();
     let half = interrupted(&instance);
-    let undo = restored(&instance, &["undo", &half]);
+    let undo = operation_of(&instance, &["undo", &half]);
     assert!(state(&instance, &data) == now);
     not_undone(&instance, &data, &undo, 2, &[&half, "restore a backup"]);
 
@@ -49,9 +49,9 @@ pub(crate) fn what_was_interrupted_is_not_brought_back_by_an_undo_of_its_undo() 
     let instance = small();
     let data = Place::local(&instance, "data/arc");
     let id = instance.backup();
-    change_all(&instance, &data);
+    change_three(&instance, &data);
     let now = state(&instance, &data);
-    let restore = restored(&instance, &["restore", &id]);
+    let restore = operation_of(&instance, &["restore", &id]);
     let arguments = ["undo", restore.as_str(), "--yes"];
     let (killed, _) = faulty(&instance, "die:after:1", "storage.put_back", &arguments);
     assert_eq!(killed.status.signal(), Some(9), "{}", text(&killed));
@@ -59,7 +59,7 @@ pub(crate) fn what_was_interrupted_is_not_brought_back_by_an_undo_of_its_undo() 
     let completes = format!("arc-backup undo {restore}");
     not_undone(&instance, &data, &first, 2, &["interrupted", &completes]);
     assert_eq!(interrupted(&instance), first, "the marker is gone");
-    restored(&instance, &["undo", &restore]);
+    operation_of(&instance, &["undo", &restore]);
     assert!(state(&instance, &data) == now);
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn half_a_restore_whose_files_were_compacted_is_not_taken_back() {
     not_undone(&instance, &data, &half, 1, &[brought, "it is gone"]);
     // Without that output, it was deleted, or never brought.
     stores::delete(&data.sink, &[merged]);
-    restored(&instance, &["undo", &half]);
+    operation_of(&instance, &["undo", &half]);
     let mut after = contents(&data.sink);
     after.retain(|key, _| !key.starts_with(".arc-backup"));
     let mut now = now;
@@ -107,11 +107,11 @@ pub(crate) fn what_arc_had_staged_itself_returns() {
     let instance = small();
     let data = Place::local(&instance, "data/arc");
     let id = instance.backup();
-    change_all(&instance, &data);
+    change_three(&instance, &data);
     let place = instance.path("data/arc.db.pending-restore");
     std::fs::copy(instance.path("data/arc.db"), &place).unwrap();
     let staged = std::fs::read(&place).unwrap();
-    let restore = restored(&instance, &["restore", &id]);
+    let restore = operation_of(&instance, &["restore", &id]);
     assert!(!place.exists(), "Arc would put it over the restored one");
     let (_, plan) = instance.json(&["undo", &restore, "--dry-run"]);
     let shown = plan["returned"].to_string();
@@ -122,11 +122,11 @@ pub(crate) fn what_arc_had_staged_itself_returns() {
     assert!(done["warnings"].to_string().contains("staged"), "{done}");
 
     // Where another one is there by then, both stay.
-    let restore = restored(&instance, &["restore", &id, "--no-data"]);
+    let restore = operation_of(&instance, &["restore", &id, "--no-data"]);
     assert!(!place.exists());
     // The rows are as in the backup now, so the undo puts the database back, and moves this away.
     std::fs::write(&place, b"another").unwrap();
-    restored(&instance, &["undo", &restore]);
+    operation_of(&instance, &["undo", &restore]);
     let all = named_like(&instance.path("data"), &["arc.db.pending-restore"]);
     let has = |bytes: &[u8]| (all.iter()).any(|name| std::fs::read(name).unwrap() == bytes);
     assert!(has(&staged) && has(b"another"), "{all:?}");
@@ -138,8 +138,8 @@ pub(crate) fn a_repeated_request_for_an_undo_gets_the_same_answer() {
     let instance = small();
     let data = Place::local(&instance, "data/arc");
     let id = instance.backup();
-    change_all(&instance, &data);
-    let restore = restored(&instance, &["restore", &id, "--no-metadata"]);
+    change_three(&instance, &data);
+    let restore = operation_of(&instance, &["restore", &id, "--no-metadata"]);
     let service = instance.serve();
     let body = json!({"operation_id": restore, "confirm": true}).to_string();
     let bearer = format!("Bearer {ADMIN}");
@@ -161,7 +161,7 @@ pub(crate) fn a_repeated_request_for_an_undo_gets_the_same_answer() {
 pub(crate) fn what_an_interrupted_run_set_aside_expires_with_it() {
     let (instance, data, id, _) = half_restored();
     let half = interrupted(&instance);
-    let whole = restored(&instance, &["restore", &id]);
+    let whole = operation_of(&instance, &["restore", &id]);
     let listed = |instance: &Instance| {
         let (_, listed) = instance.json(&["set-aside"]);
         let all = listed["set_aside"].as_array().unwrap().iter();
@@ -184,11 +184,11 @@ pub(crate) fn what_an_interrupted_run_set_aside_expires_with_it() {
     let instance = small();
     let data = Place::local(&instance, "data/arc");
     let id = instance.backup();
-    change_all(&instance, &data);
-    let first = restored(&instance, &["restore", &id]);
+    change_three(&instance, &data);
+    let first = operation_of(&instance, &["restore", &id]);
     put(&data.sink, LARGE, b"rewritten once more");
     let removing = ["restore", id.as_str(), "--extra-files", "remove"];
-    let second = restored(&instance, &removing);
+    let second = operation_of(&instance, &removing);
     assert_eq!(listed(&instance), [(first, false), (second, false)]);
 }
 
@@ -203,9 +203,9 @@ pub(crate) fn an_undo_of_what_can_not_be_undone_says_why() {
     let elsewhere = elsewhere["operation_id"].as_str().unwrap();
     not_undone(&instance, &data, elsewhere, 2, &["new folder"]);
 
-    change_all(&instance, &data);
-    let restore = restored(&instance, &["restore", &id]);
-    let undo = restored(&instance, &["undo", &restore]);
+    change_three(&instance, &data);
+    let restore = operation_of(&instance, &["restore", &id]);
+    let undo = operation_of(&instance, &["undo", &restore]);
     let parts = ["was taken back already", &undo];
     not_undone(&instance, &data, &restore, 2, &parts);
 
@@ -228,4 +228,73 @@ pub(crate) fn an_undo_of_what_can_not_be_undone_says_why() {
         let (done, _) = slow.join().unwrap();
         assert!(done.status.success(), "{}", text(&done));
     });
+}
+
+/// Guards against: a file that appeared while a restore ran, and that an undo removes for ever with
+/// what the restore had set aside.
+pub(crate) fn a_file_that_appeared_during_a_restore_is_not_lost_by_its_undo() {
+    const FILE: &str = "iot/temperature/b.parquet";
+    let instance = small();
+    let data = Place::local(&instance, "data/arc");
+    let id = instance.backup();
+    stores::delete(&data.sink, &[FILE]);
+    let path = instance.path("data/arc").join(FILE);
+    // The second answer is between the plan and the first change.
+    let (url, _) = crate::fake_arc::arc(move |number| {
+        if number == 2 {
+            std::fs::write(&path, b"appeared").unwrap();
+        }
+        (200, "{\"cycle_running\":false}".to_owned())
+    });
+    instance.configure(&format!("arc_url = \"{url}\""));
+    let restore = operation_of(&instance, &["restore", &id]);
+    assert_eq!(contents(&data.sink)[FILE], b"b");
+    let before = contents(&data.sink);
+    let (code, refused) = instance.json(&["undo", &restore, "--yes"]);
+    assert_eq!(code, 1, "{refused}");
+    let said = refused["error"].as_str().unwrap();
+    assert!(
+        said.contains(FILE) && said.contains("appeared during the restore"),
+        "{said}"
+    );
+    assert!(contents(&data.sink) == before);
+    let kept = instance.path("data/arc.before-restore").join(&restore);
+    assert_eq!(std::fs::read(kept.join(FILE)).unwrap(), b"appeared");
+}
+
+/// Guards against: two databases of one file name, of which an undo puts one in the other's place.
+pub(crate) fn databases_of_one_file_name_are_taken_back_apart() {
+    let instance = small();
+    std::fs::create_dir(instance.path("data/other")).unwrap();
+    let paths = [
+        instance.path("data/arc.db"),
+        instance.path("data/other/arc.db"),
+    ];
+    let config = std::fs::read_to_string(instance.path("arc.toml")).unwrap();
+    let other = "[retention]\ndb_path = \"./data/other/arc.db\"\n";
+    let config = config.replace("[retention]\n", other);
+    std::fs::write(instance.path("arc.toml"), config).unwrap();
+    let write = |path: &std::path::Path, text: &str| {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS x (y); DELETE FROM x; INSERT INTO x VALUES ('{text}')"
+        );
+        connection.execute_batch(&sql).unwrap();
+    };
+    let read = || {
+        paths.each_ref().map(|path| {
+            let connection = rusqlite::Connection::open(path).unwrap();
+            let row = connection.query_row("SELECT y FROM x", [], |row| row.get::<_, String>(0));
+            row.unwrap()
+        })
+    };
+    write(&paths[0], "auth, old");
+    write(&paths[1], "retention, old");
+    let id = instance.backup();
+    write(&paths[0], "auth, new");
+    write(&paths[1], "retention, new");
+    let restore = operation_of(&instance, &["restore", &id, "--no-data"]);
+    assert_eq!(read(), ["auth, old", "retention, old"]);
+    operation_of(&instance, &["undo", &restore]);
+    assert_eq!(read(), ["auth, new", "retention, new"]);
 }

@@ -75,5 +75,6 @@ pub use sink::{
 };
 pub use source::{
     ColdHeld, EntryStream, ExtraFiles, FileChanges, KnownFiles, KnownReader, Origin, Reconciled,
-    Restore, RestoreSummary, Secrets, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    Restore, RestoreSummary, Secrets, Snapshot, SnapshotRequest, Source, SourceReport,
+    StagedBefore, Staging,
 };

@@ -16,7 +16,7 @@ pub use selector::{InvalidSelector, Selector};
 pub use time_range::{EmptyTimeRange, TimeRange};
 
 use self::place::{Kind, Place};
-use crate::{Error, Key, Section};
+use crate::{Entry, Error, Key, Section};
 
 /// The part of an instance that a backup, a restore, a verification or a comparison is about.
 ///
@@ -125,6 +125,22 @@ impl Scope {
     #[must_use]
     pub fn contains(&self, section: &Section, key: &Key) -> bool {
         self.includes(section) && (*section != Section::Data || self.contains_data(key))
+    }
+
+    /// Whether the entry of a backup is in scope: by its key, and of a file of a whole day of which
+    /// the time range has only a part, by the times of its rows too, where these are known. Such a
+    /// file with rows of other hours alone is to be left as it is, live and in the backup.
+    #[must_use]
+    pub fn contains_entry(&self, section: &Section, entry: &Entry) -> bool {
+        self.contains(section, &entry.key)
+            && (*section != Section::Data || !self.has_other_times(entry))
+    }
+
+    /// Whether the rows of a data file in scope are known to be of other times. The file of an hour
+    /// is not asked: what is live in its place may have the rows of several files.
+    fn has_other_times(&self, entry: &Entry) -> bool {
+        let times = entry.rows.and_then(|rows| rows.times);
+        times.is_some_and(|times| self.splits(&entry.key) && !self.time.overlaps_rows(times))
     }
 
     /// Whether the data file at `path` is in scope, as far as data is at all. The path of a folder

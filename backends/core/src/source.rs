@@ -206,8 +206,8 @@ pub struct Staging {
     pub scratch: PathBuf,
     /// The name that files are staged under: that of this operation, or of an interrupted one.
     pub stage: OperationId,
-    /// Whether an interrupted restore of the same backup may have staged files under that name.
-    pub resumes: bool,
+    /// Which files are staged under that name already.
+    pub staged_before: StagedBefore,
     /// Cancelled when the operation is to end. Obeyed until [`Restore::apply`] begins.
     pub cancel: CancellationToken,
     /// Where each step is noted.
@@ -228,6 +228,27 @@ pub struct Staging {
     /// What is restored: nothing that is live and out of scope is read, listed as extra or changed.
     /// The entries are all in scope.
     pub scope: Scope,
+}
+
+/// Which files are staged before a restore is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StagedBefore {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of an interrupted restore of the same backup: their bytes are verified before they are
+    /// used.
+    ByInterrupted,
+    /// Those of this operation, which plans again: their bytes were verified as they were written.
+    ByThisOperation,
+}
+
+impl StagedBefore {
+    /// Whether there may be any.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self != Self::Nothing
+    }
 }
 
 /// How much of Arc's cold tier a backup holds.
@@ -277,9 +298,9 @@ pub trait Restore: Send + Sync {
     /// Notes that `entry` was committed; its `sha256` is that of the bytes written.
     async fn staged(&self, entry: &Entry) -> Result<()>;
 
-    /// Takes the bytes of `entry`, which is needed, from what an interrupted restore of the same
-    /// backup has staged ([`Staging::resumes`]): only where they have its digest. Returns whether
-    /// it did; then the entry is staged, as [`staged`](Restore::staged) notes it.
+    /// Takes the bytes of `entry`, which is needed, from the files that are staged already
+    /// ([`Staging::staged_before`]): only where they have its digest. Returns whether it did; then
+    /// the entry is staged, as [`staged`](Restore::staged) notes it.
     ///
     /// The default finds nothing.
     async fn take_staged(&self, entry: &Entry) -> Result<bool> {
@@ -354,8 +375,7 @@ pub struct RestoreSummary {
     /// Entries that were hot in the backup, and are live in the cold tier, where they stay. They
     /// are among the unchanged ones.
     pub cold_files_skipped_already_cold: u64,
-    /// Bytes of those needed that an interrupted restore may have staged: they need not be copied
-    /// again.
+    /// Bytes of those needed that may be staged already: they need not be copied again.
     pub staged_bytes: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are
     /// needed where it is. Those of all sources are added up for each file system.

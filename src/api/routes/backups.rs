@@ -1,7 +1,7 @@
 //! Endpoints that make, list, show, verify and delete backups.
 
 use crate::operations::Sections;
-use arc_backup_core::{Databases, Scope, Section};
+use arc_backup_core::{Databases, Scope};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ use super::super::extract::{Admin, Body};
 use super::super::list_parameters::ListParameters;
 use super::super::requests::{CreateBackup, LabelBackup, VerifyBackup};
 use super::super::shared::Shared;
-use super::super::starting::{accepted, answered, begin, in_scope, limit, selected, start, who};
+use super::super::starting::{
+    accepted, answered, begin, invalid_scope, limit, selected, start, who,
+};
 use super::super::tag::Tag;
 use super::super::types::{
     BackupList, BackupState, BackupType, Deleted, DeletedBody, Labelled, ManifestBody, Started,
@@ -348,10 +350,7 @@ impl BackupRoutes {
         };
         let limit = limit(request.fields.timeout.as_deref())?;
         let selection = selected(request.fields.scope)?;
-        let scope = match selection.is_all() {
-            true => Scope::whole(),
-            false => in_scope(&selection, Scope::of_sections([Section::Data]))?,
-        };
+        let scope = (selection.to_data_scope()).map_err(|error| invalid_scope(&error))?;
         let options = VerifyOptions::new(mode, scope)?;
         start(
             &shared,

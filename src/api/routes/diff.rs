@@ -14,7 +14,7 @@ use super::super::shared::Shared;
 use super::super::tag::Tag;
 use super::super::types::DiffBody;
 use crate::manifest::BackupId;
-use crate::operations::DiffOptions;
+use crate::operations::{DataSelection, DiffOptions};
 
 /// The endpoint that compares.
 pub(in crate::api) struct DiffRoutes;
@@ -51,6 +51,15 @@ impl DiffRoutes {
         target: Query<Option<String>>,
         /// How many files of each change to name; default 100, at most 10,000.
         limit: Query<Option<u64>>,
+        /// Only this database (`iot`), measurement (`iot.cpu`) or glob over paths
+        /// (`iot/cpu/2026/**`); may be given several times.
+        include: Query<Vec<String>>,
+        /// All but this, written in the same way; may be given several times.
+        exclude: Query<Vec<String>>,
+        /// Only data from this time on: a date, RFC 3339, or an age such as `2d`.
+        from: Query<Option<String>>,
+        /// Only data before this time.
+        until: Query<Option<String>>,
     ) -> Result<Json<DiffBody>, ApiError> {
         let sample = page(&shared.schema, limit.0)?;
         let a = BackupId::parse(&a)?;
@@ -64,10 +73,17 @@ impl DiffRoutes {
                 return Err(ApiError::bad("give b, a backup, or live=true", None));
             }
         };
+        let selection = DataSelection {
+            include: include.0,
+            exclude: exclude.0,
+            from: from.0,
+            until: until.0,
+        };
         let options = DiffOptions {
             a,
             b,
             target: target.0,
+            scope: selection.to_data_scope()?,
             sample: usize::try_from(sample).unwrap_or(usize::MAX),
         };
         let diff = shared.engine.diff(&options, |_, _| Ok(())).await?;

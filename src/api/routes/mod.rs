@@ -1,5 +1,6 @@
 //! The endpoints, by what they are about.
 
+mod archive;
 mod backups;
 mod check;
 mod copy;
@@ -13,6 +14,7 @@ mod schedules;
 mod service;
 mod undo;
 
+pub(super) use archive::ArchiveRoutes;
 pub(super) use backups::BackupRoutes;
 pub(super) use check::CheckRoutes;
 pub(super) use copy::CopyRoutes;

@@ -48,11 +48,13 @@ impl RestoreRoutes {
             .and_then(Result::ok)
             .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
         let is_dry_run = fields.dry_run.unwrap_or(false);
-        // Into a new folder, or under a new name, nothing is overwritten.
-        let rename = new_names(fields.rename)?;
-        let is_beside = !rename.is_empty() && fields.over_existing != Some(true);
-        let overwrites = fields.to.is_none() && !is_beside && !is_dry_run;
-        if fields.confirm != Some(true) && overwrites {
+        let place = RestoreOptions {
+            rename: new_names(fields.rename)?,
+            over_existing: fields.over_existing.unwrap_or(false),
+            destination: destination(fields.to.as_deref(), fields.to_storage)?,
+            ..RestoreOptions::default()
+        };
+        if fields.confirm != Some(true) && place.overwrites() && !is_dry_run {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
         }
@@ -67,8 +69,11 @@ impl RestoreRoutes {
         }
         let sections = Sections {
             data: fields.restore_data.unwrap_or(true),
-            // A part of the data leaves them as they are.
-            metadata: fields.restore_metadata.unwrap_or(selection.is_all()),
+            // A part of the data leaves them as they are, and another storage gets data alone.
+            metadata: fields.restore_metadata.unwrap_or_else(|| {
+                let is_storage = matches!(place.destination, Destination::Storage(_));
+                selection.is_all() && !is_storage
+            }),
             config: fields.restore_config.unwrap_or(false),
         };
         let options = RestoreOptions {
@@ -78,11 +83,8 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
-            rename,
-            over_existing: fields.over_existing.unwrap_or(false),
-            destination: destination(fields.to.as_deref())?,
             plan_id: fields.plan_id,
-            ..RestoreOptions::default()
+            ..place
         };
         if !options.includes_any() {
             return Err(ApiError::bad(
@@ -140,9 +142,13 @@ fn new_names(rename: Option<BTreeMap<String, Value>>) -> Result<Renames, ApiErro
     Ok(Renames::new(names)?)
 }
 
-fn destination(to: Option<&str>) -> Result<Destination, ApiError> {
+fn destination(to: Option<&str>, to_storage: Option<String>) -> Result<Destination, ApiError> {
     match to.map(Path::new) {
-        None => Ok(Destination::Live),
+        Some(_) if to_storage.is_some() => Err(ApiError::bad(
+            "`to` and `to_storage` name two places",
+            "leave one of them out".to_owned(),
+        )),
+        None => Ok(to_storage.map_or(Destination::Live, Destination::Storage)),
         Some(folder) if folder.is_absolute() => Ok(Destination::Folder(folder.to_owned())),
         Some(folder) => Err(ApiError::bad(
             &format!("`to` is {:?}, which is no absolute path", folder.display()),

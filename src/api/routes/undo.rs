@@ -89,12 +89,8 @@ impl UndoRoutes {
         _admin: Admin,
         shared: Data<&Arc<Shared>>,
     ) -> Result<Json<SetAsideBody>, ApiError> {
-        let (found, faults) = shared.engine.kept_restores().await?;
-        Ok(Json(SetAsideBody {
-            count: found.len() as u64,
-            set_aside: found.into_iter().map(Into::into).collect(),
-            faults: faults.iter().map(ToString::to_string).collect(),
-        }))
+        let (found, faults) = shared.engine.list_set_aside().await?;
+        Ok(Json(SetAsideBody::new(found, &faults)))
     }
 
     /// Remove what a restore has set aside

@@ -2,6 +2,7 @@
 
 use poem_openapi::Object;
 
+use super::data_scope::SelectedData;
 use crate::operations::{Diff, DiffAmount, DiffCounts, DiffGroup, DiffSide};
 
 /// Files, and their bytes.
@@ -132,11 +133,14 @@ pub(crate) struct DiffPaths {
 
 /// What is different between two backups, or a backup and the live data.
 #[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub(crate) struct DiffBody {
     /// What is compared.
     pub(crate) a: DiffOf,
     /// What it is compared with.
     pub(crate) b: DiffOf,
+    /// The part of the data that is compared; absent where everything is.
+    pub(in crate::api) selection: Option<SelectedData>,
     /// Whether every file is known to be the same.
     pub(crate) same: bool,
     /// All files.
@@ -155,6 +159,7 @@ impl From<Diff> for DiffBody {
         let Diff {
             a,
             b,
+            selection,
             totals,
             groups,
             mut files,
@@ -164,6 +169,7 @@ impl From<Diff> for DiffBody {
         Self {
             a: a.into(),
             b: b.into(),
+            selection: selection.map(Into::into),
             same: totals.is_same(),
             totals: totals.into(),
             parts: groups.into_iter().map(Into::into).collect(),

@@ -67,7 +67,6 @@ pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, Schedules
 pub(super) use state::BackupState;
 pub(crate) use status::IdleBody;
 pub(super) use status::StatusBody;
-pub(super) use undo::{
-    KeptRestore, RefusedFile, RemovedBody, SetAsideBody, SetAsidePlace, UndoPlan, Undone,
-};
+pub(super) use undo::{RefusedFile, SetAsideFiles, SetAsidePlace, Undone};
+pub(crate) use undo::{RemovedBody, SetAsideBody, UndoPlan};
 pub(super) use verification::LastVerified;

@@ -274,6 +274,7 @@ pub(crate) struct RestorePreview {
 impl From<operations::RestorePreview> for RestorePreview {
     fn from(preview: operations::RestorePreview) -> Self {
         let operations::RestorePreview {
+            is_live: _,
             backup_id,
             target,
             created_at,

@@ -71,6 +71,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             selection,
             // A part of the command that completes it.
             new_instance: _,
+            to_storage: _,
             over_existing: _,
             rename,
             done,

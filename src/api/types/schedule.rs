@@ -50,6 +50,8 @@ pub(crate) struct Schedule {
     pub(in crate::api) copy_to: Vec<String>,
     /// How each backup is verified: `quick`, `full`, `sample:5%`; absent: not at all.
     pub(in crate::api) verify: Option<String>,
+    /// How much of each backup is rehearsed: `full`, `10%`; absent: nothing.
+    pub(in crate::api) rehearse: Option<String>,
     /// How long after its time a run begins at most; absent: at once.
     pub(in crate::api) jitter: Option<String>,
     /// Whether a run that was missed is made up.
@@ -174,6 +176,7 @@ impl From<schedule::ScheduleReport> for Schedule {
             databases: settings.databases,
             copy_to: settings.copy_to,
             verify: settings.verify.map(|how| how.to_string()),
+            rehearse: settings.rehearse.map(|how| how.to_string()),
             jitter: (!timing.jitter.is_zero()).then(|| times::setting(timing.jitter)),
             run_missed: timing.run_missed,
             labels: settings.labels,

@@ -4,11 +4,11 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use super::accepted::Accepted;
-use crate::operations;
+use crate::{Error, operations};
 
 /// What an undo will do.
 #[derive(Debug, Object)]
-pub(in crate::api) struct UndoPlan {
+pub(crate) struct UndoPlan {
     /// Always true: nothing was done.
     pub(in crate::api) dry_run: bool,
     /// The operation that is taken back.
@@ -99,9 +99,9 @@ pub(in crate::api) enum Undone {
 
 /// What restores have set aside.
 #[derive(Debug, Object)]
-pub(in crate::api) struct SetAsideBody {
+pub(crate) struct SetAsideBody {
     /// By the operation, the oldest first.
-    pub(in crate::api) set_aside: Vec<KeptRestore>,
+    pub(in crate::api) set_aside: Vec<SetAsideFiles>,
     /// How many operations.
     pub(in crate::api) count: u64,
     /// What could not be listed.
@@ -109,17 +109,27 @@ pub(in crate::api) struct SetAsideBody {
     pub(in crate::api) faults: Vec<String>,
 }
 
+impl SetAsideBody {
+    pub(crate) fn new(found: Vec<operations::SetAsideFiles>, faults: &[Error]) -> Self {
+        Self {
+            count: found.len() as u64,
+            set_aside: found.into_iter().map(Into::into).collect(),
+            faults: faults.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// What an operation had set aside, and was removed.
 #[derive(Debug, Object)]
-pub(in crate::api) struct RemovedBody {
+pub(crate) struct RemovedBody {
     /// What was removed.
-    pub(in crate::api) removed: KeptRestore,
+    pub(in crate::api) removed: SetAsideFiles,
 }
 
 /// What one operation has set aside.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
-pub(in crate::api) struct KeptRestore {
+pub(in crate::api) struct SetAsideFiles {
     /// The operation; absent of files that an earlier version of this program kept without it.
     pub(in crate::api) operation_id: Option<String>,
     /// `restore` or `undo`; absent where that is unknown.
@@ -151,8 +161,16 @@ pub(in crate::api) struct SetAsidePlace {
     pub(in crate::api) bytes: u64,
 }
 
-impl From<operations::KeptRestore> for KeptRestore {
-    fn from(kept: operations::KeptRestore) -> Self {
+impl From<operations::SetAsideFiles> for RemovedBody {
+    fn from(removed: operations::SetAsideFiles) -> Self {
+        Self {
+            removed: removed.into(),
+        }
+    }
+}
+
+impl From<operations::SetAsideFiles> for SetAsideFiles {
+    fn from(kept: operations::SetAsideFiles) -> Self {
         let places = kept.places.into_iter().map(|place| SetAsidePlace {
             place: place.place,
             files: place.files,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{Digest, Hasher, Key};
 use bytes::Bytes;
@@ -28,10 +29,38 @@ enum Part {
     End,
 }
 
+/// Why an archive can't be read on.
+enum Fault {
+    /// It is not a whole one.
+    Archive(String),
+    /// Its bytes can't be had.
+    Disk(io::Error),
+}
+
+/// A file that remembers that it could not be read: what decodes it makes a text of the error.
+struct Watched {
+    file: File,
+    fault: Arc<OnceLock<i32>>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).inspect_err(|error| {
+            if let Some(code) = error.raw_os_error().filter(|_| !is_retried(error)) {
+                let _ = self.fault.set(code);
+            }
+        })
+    }
+}
+
+fn is_retried(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
+}
+
 /// An archive that is being read, with a bounded part of it in memory.
 pub(crate) struct ArchiveReader {
     path: PathBuf,
-    parts: Receiver<Result<Part, String>>,
+    parts: Receiver<Result<Part, Fault>>,
     /// Bytes of the current file that are still to come.
     left: u64,
 }
@@ -45,8 +74,19 @@ impl ArchiveReader {
         let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
         let (sender, parts) = mpsc::channel(PIECES);
         tokio::task::spawn_blocking(move || {
+            let of_disk = Arc::default();
+            let file = Watched {
+                file,
+                fault: Arc::clone(&of_disk),
+            };
             let ended = read(file, &sender);
-            let last = ended.map(|()| Part::End).map_err(|e| e.to_string());
+            let last = ended.map(|()| Part::End).map_err(|e| match of_disk.get() {
+                Some(code) => Fault::Disk(io::Error::from_raw_os_error(*code)),
+                None if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    Fault::Archive("it is cut off".to_owned())
+                }
+                None => Fault::Archive(e.to_string()),
+            });
             // Nobody may be reading any more.
             let _ = sender.blocking_send(last);
         });
@@ -105,7 +145,8 @@ impl ArchiveReader {
     async fn next(&mut self) -> Result<Part> {
         match self.parts.recv().await {
             Some(Ok(part)) => Ok(part),
-            Some(Err(why)) => Err(self.fault(&why)),
+            Some(Err(Fault::Archive(why))) => Err(self.fault(&why)),
+            Some(Err(Fault::Disk(error))) => Err(Error::io("read", &self.path, error)),
             None => Err(self.fault("it ended before")),
         }
     }
@@ -119,7 +160,7 @@ impl ArchiveReader {
     }
 }
 
-fn read(file: File, parts: &Sender<Result<Part, String>>) -> io::Result<()> {
+fn read(file: Watched, parts: &Sender<Result<Part, Fault>>) -> io::Result<()> {
     let mut decoder = Decoder::new(file)?.single_frame();
     decoder.window_log_max(LARGEST_WINDOW_LOG)?;
     let mut archive = Archive::new(decoder);
@@ -169,7 +210,7 @@ fn read(file: File, parts: &Sender<Result<Part, String>>) -> io::Result<()> {
 }
 
 /// Checks that nothing but zeros follows the last file, and nothing the compressed stream.
-fn check_end(mut rest: Decoder<'static, BufReader<File>>) -> io::Result<()> {
+fn check_end(mut rest: Decoder<'static, BufReader<Watched>>) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
         let count = rest.read(&mut buffer)?;
@@ -187,6 +228,6 @@ fn check_end(mut rest: Decoder<'static, BufReader<File>>) -> io::Result<()> {
 }
 
 /// Whether somebody still reads.
-fn send(parts: &Sender<Result<Part, String>>, part: Part) -> bool {
+fn send(parts: &Sender<Result<Part, Fault>>, part: Part) -> bool {
     parts.blocking_send(Ok(part)).is_ok()
 }

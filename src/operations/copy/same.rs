@@ -27,9 +27,11 @@ pub(crate) async fn is_there(
                 ", after the newer backups there that need files of it (`--dry-run` names them),"
             }
         };
+        let kind = context.running.snapshot().operation;
         Err(Error::Failed(format!(
-            "{} {what}: nothing was copied; delete it there first (`arc-backup delete {id} --target {}`){others} then copy again",
+            "{} {what}: nothing was {}; delete it there first (`arc-backup delete {id} --target {}`){others} then {kind} again",
             repository.label(),
+            kind.participle(),
             repository.name()
         )))
     };

@@ -306,7 +306,7 @@ impl Copying<'_> {
 
     /// Fails where files are damaged in the source.
     pub(crate) fn check_source(&self) -> Result<()> {
-        let text = damaged(&self.context.id, &self.source.repository);
+        let text = damaged(self.context, &self.source.repository);
         self.problems.failure(&text)
     }
 }

@@ -2,7 +2,7 @@
 
 use arc_backup_core::Key;
 
-use crate::manifest::{BackupId, Inventory, InventoryFault};
+use crate::manifest::{Inventory, InventoryFault};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
@@ -32,8 +32,9 @@ impl Source {
         let is_arcs_run = !loaded.sealed && !repository.legs().is_empty();
         if is_arcs_run {
             return Err(Error::Failed(format!(
-                "backup `{id}` is one that Arc made over the targets {}: its legs belong together, and cannot be copied as one backup",
-                repository.names()
+                "backup `{id}` is one that Arc made over the targets {}: its legs belong together, and cannot be {} as one backup",
+                repository.names(),
+                context.running.snapshot().operation.participle()
             )));
         }
         let folder = context.scratch()?.join("source");
@@ -43,8 +44,8 @@ impl Source {
             Err(InventoryFault::Damaged { list, detail }) => {
                 let mut problems = Problems::new(&context.running);
                 problems.add(list, ProblemKind::Inventory, format!("{list} {detail}"));
-                problems.failure(&damaged(id, repository))?;
-                return Err(Error::Failed(damaged(id, repository)));
+                problems.failure(&damaged(context, repository))?;
+                return Err(Error::Failed(damaged(context, repository)));
             }
             Err(InventoryFault::Other(error)) => return Err(repository.named(error)),
         };
@@ -53,7 +54,7 @@ impl Source {
             true => completeness::check_counts(&mut problems, &loaded, &inventory)?,
             false => completeness::check_arcs_counts(&mut problems, &loaded, &inventory)?,
         }
-        problems.failure(&damaged(id, repository))?;
+        problems.failure(&damaged(context, repository))?;
         context
             .running
             .update(|operation| operation.has_checksums = Some(loaded.has_checksums));
@@ -77,11 +78,14 @@ impl Source {
     }
 }
 
-/// What a copy says of a source with a fault.
-pub(crate) fn damaged(id: &BackupId, source: &Repository) -> String {
+/// What an operation that reads a whole backup says of one with a fault.
+pub(crate) fn damaged(context: &Context, source: &Repository) -> String {
+    let id = &context.id;
+    let kind = context.running.snapshot().operation;
     format!(
-        "backup `{id}` is damaged in {}, and was not copied (`arc-backup verify {id} --target {}` names every fault)",
+        "backup `{id}` is damaged in {}, and was not {} (`arc-backup verify {id} --target {}` names every fault)",
         source.label(),
+        kind.participle(),
         source.name()
     )
 }

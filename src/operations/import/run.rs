@@ -12,7 +12,9 @@ use crate::operations::backup::publish::{put_file, put_inventory, put_manifest};
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::copy::{is_there, seal};
+use crate::operations::problems::Problems;
 use crate::operations::restore::disk_space::check_imports_target;
+use crate::operations::verify::completeness::check_counts;
 use crate::operations::{Phase, Running};
 use crate::repository::{Loaded, file_list_key};
 use crate::{Error, Result};
@@ -53,6 +55,11 @@ pub(crate) async fn run(context: &Context, options: &ImportOptions) -> Result<Im
         let path = context.scratch()?.join("imported");
         let activity = context.running.progress.activity();
         let inventory = head::inventory(&mut archive, &id, &loaded, &path, activity).await?;
+        let mut problems = Problems::new(&context.running);
+        check_counts(&mut problems, &loaded, &inventory)?;
+        problems.failure(
+            "the manifest in the archive is not that of its files; nothing was imported",
+        )?;
         let is_there = is_there(context, &loaded, &inventory).await?;
         Ok((archive, loaded, inventory, is_there))
     };
@@ -154,6 +161,11 @@ async fn clean_up(context: &Context) -> Result<()> {
         && matches!(lock.check().await, Err(error) if error.kind() == ErrorKind::Busy)
     {
         return Ok(());
+    }
+    if context.running.cancel.is_cancelled() {
+        // Requests that were cancelled may still arrive: the next operation knows them by the
+        // journal.
+        return context.repository.remove_unpublished(&context.id).await;
     }
     context.repository.sweep_one(&context.id, false).await
 }

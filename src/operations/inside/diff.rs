@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arc_backup_core::{EntityTag, Section};
 
 use crate::manifest::{BackupId, Record};
+use crate::operations::DataSelection;
 use crate::operations::backup::same_file::{self, Moments, Why};
 use crate::operations::named::named;
 use crate::source::measurement_of;
@@ -126,6 +127,8 @@ pub struct Diff {
     pub a: DiffSide,
     /// The second side.
     pub b: DiffSide,
+    /// The part of the data that is compared; `None` for everything.
+    pub selection: Option<DataSelection>,
     /// All files.
     pub totals: DiffCounts,
     /// The measurements and sections in which something is not known to be the same, in order.
@@ -176,11 +179,18 @@ impl Counting {
         }
     }
 
-    pub(super) fn finish(self, a: DiffSide, b: DiffSide, warnings: Vec<String>) -> Diff {
+    pub(super) fn finish(
+        self,
+        a: DiffSide,
+        b: DiffSide,
+        selection: Option<DataSelection>,
+        warnings: Vec<String>,
+    ) -> Diff {
         let different = self.groups.into_iter().filter(|(_, one)| !one.is_same());
         Diff {
             a,
             b,
+            selection,
             totals: self.totals,
             groups: different
                 .map(|((section, measurement), counts)| DiffGroup {

@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use super::diff::{Change, Counting, Diff, DiffSide, between_backups, since_backup};
 use super::opened::OpenedBackup;
 use crate::manifest::{BackupId, Record};
-use crate::operations::ArcBackup;
 use crate::operations::backup::same_file::Moments;
+use crate::operations::entries::records_by_path;
+use crate::operations::selected::{check_names_of_either, without_section};
 use crate::operations::shared_places::nested_tiers;
+use crate::operations::{ArcBackup, DataSelection};
 use crate::sorted::{Joined, merge_join};
 use crate::source::live_files;
 use crate::times::system_time;
@@ -28,6 +30,8 @@ pub struct DiffOptions {
     pub b: Option<BackupId>,
     /// The target that the backups are in.
     pub target: Option<String>,
+    /// What of them is compared, by the paths of files.
+    pub scope: Scope,
     /// How many files of each change are named at most.
     pub sample: usize,
 }
@@ -41,7 +45,8 @@ impl ArcBackup {
     /// backup.
     ///
     /// # Errors
-    /// As [`open`](Self::open), those of the storage, and those of `take`.
+    /// As [`open`](Self::open), those of the storage, those of `take`, and [`Error::Invalid`] where
+    /// an item of the scope matches nothing on either side.
     pub async fn diff(
         &self,
         options: &DiffOptions,
@@ -52,11 +57,11 @@ impl ArcBackup {
             Some(b) => {
                 let (a, b) = (self.open(&options.a, target), self.open(b, target));
                 let (a, b) = futures::try_join!(a, b)?;
-                between(&a, &b, options.sample, take).await
+                between(&a, &b, options, take).await
             }
             None => {
                 let a = self.open(&options.a, target).await?;
-                self.diff_live(&a, options.sample, take).await
+                self.diff_live(&a, options, take).await
             }
         }
     }
@@ -64,7 +69,7 @@ impl ArcBackup {
     async fn diff_live(
         &self,
         a: &OpenedBackup,
-        sample: usize,
+        options: &DiffOptions,
         take: impl FnMut(Change, &str) -> Result<()> + Send,
     ) -> Result<Diff> {
         if let Some(root) = self.storage.properties().local_path
@@ -84,7 +89,7 @@ impl ArcBackup {
             base: taken.map_or(SystemTime::UNIX_EPOCH, system_time),
             now,
         };
-        let scope = Scope::whole().of_databases(manifest.covered_databases());
+        let scope = (options.scope.clone()).of_databases(manifest.covered_databases());
         let cold = match &self.cold {
             Some(cold) => Some((cold, nested_tiers(&self.storage, cold)?.in_cold)),
             None => None,
@@ -93,31 +98,37 @@ impl ArcBackup {
             .map_err(Error::from)
             .map(|entry| Record::new(&Section::Data, entry?))
             .boxed();
-        let before = stream::iter(a.inventory().records_of(&Section::Data)?).boxed();
+        let in_backup = scope.clone();
+        let before = a.inventory().records_of(&Section::Data)?;
+        let before = before.filter(move |record| is_in(&in_backup, record));
+        let before = stream::iter(before).boxed();
         let tags = self.storage.properties().entity_tag;
-        let counting = walk(before, live, sample, take, |before, live| {
+        let counting = walk(before, live, options, take, |before, live| {
             since_backup(before, live, tags, &moments)
         });
         let mut warnings = warnings(a);
         warnings.push(
             "only the data is compared: databases and arc.toml change while Arc runs".to_owned(),
         );
+        let live = DiffSide::Live(self.storage.location());
         Ok(counting
             .await?
-            .finish(side(a), DiffSide::Live(self.storage.location()), warnings))
+            .finish(side(a), live, DataSelection::of(&options.scope), warnings))
     }
 }
 
 async fn between(
     a: &Arc<OpenedBackup>,
     b: &Arc<OpenedBackup>,
-    sample: usize,
+    options: &DiffOptions,
     take: impl FnMut(Change, &str) -> Result<()> + Send,
 ) -> Result<Diff> {
+    let manifests = [a, b].map(|one| (one.id(), &one.loaded().manifest));
+    check_names_of_either(manifests, &options.scope)?;
     let records = |one: &OpenedBackup| -> Result<Records> {
-        Ok(stream::iter(one.inventory().records()?).boxed())
+        Ok(stream::iter(records_by_path(one.inventory(), &options.scope)?).boxed())
     };
-    let counting = walk(records(a)?, records(b)?, sample, take, between_backups);
+    let counting = walk(records(a)?, records(b)?, options, take, between_backups);
     let counting = counting.await?;
     let mut all = warnings(a);
     for warning in warnings(b) {
@@ -125,17 +136,27 @@ async fn between(
             all.push(warning);
         }
     }
-    Ok(counting.finish(side(a), side(b), all))
+    Ok(counting.finish(side(a), side(b), DataSelection::of(&options.scope), all))
+}
+
+/// Whether the record is of data in scope. An error is passed on.
+fn is_in(scope: &Scope, record: &Result<Record>) -> bool {
+    match record {
+        Ok(record) => scope.contains(&record.section(), &record.entry.key),
+        Err(_) => true,
+    }
 }
 
 /// Walks both lists at once.
 async fn walk(
     before: Records,
     after: Records,
-    sample: usize,
+    options: &DiffOptions,
     mut take: impl FnMut(Change, &str) -> Result<()>,
     compare: impl Fn(&Record, &Record) -> Change,
 ) -> Result<Counting> {
+    let selection = options.scope.selection();
+    let mut unseen: Vec<_> = selection.include().iter().collect();
     let mut counting = Counting::default();
     let mut joined = merge_join(before, after);
     while let Some(joined) = joined.try_next().await? {
@@ -145,12 +166,21 @@ async fn walk(
             Joined::Both(before, after) => compare(before, after),
         };
         let (before, after) = joined.into_sides();
+        if let Some(record) = after.as_ref().or(before.as_ref()) {
+            unseen.retain(|item| !item.selects(&record.entry.key));
+        }
         if change != Change::Unchanged
             && let Some(record) = after.as_ref().or(before.as_ref())
         {
             take(change, &record.path)?;
         }
-        counting.add(change, before.as_ref(), after.as_ref(), sample);
+        counting.add(change, before.as_ref(), after.as_ref(), options.sample);
+    }
+    if let Some(item) = unseen.first() {
+        return Err(Error::Invalid(format!(
+            "{item}: nothing on either side matches{}",
+            without_section(item)
+        )));
     }
     Ok(counting)
 }

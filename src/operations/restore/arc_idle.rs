@@ -100,11 +100,11 @@ impl<'a> RunningArc<'a> {
         Ok(arc)
     }
 
-    /// Fails if Arc may have compacted since the restore was planned. Called right before the first
-    /// change.
-    pub(crate) async fn check_quiet(&self) -> Result<()> {
+    /// What shows that Arc may have compacted since the restore was planned. Called right before
+    /// the first change.
+    pub(crate) async fn compacted_since(&self) -> Result<Option<String>> {
         use CompactionStatus::{Idle, Unknown};
-        let change = match self.look(ORPHANED_AGE).await? {
+        Ok(match self.look(ORPHANED_AGE).await? {
             Quiescence::Busy(job) => Some(job.what),
             Quiescence::Quiet(now) => match (&self.before, now) {
                 (Some(Idle(before)), Some(Idle(now))) => {
@@ -115,14 +115,7 @@ impl<'a> RunningArc<'a> {
                 }
                 _ => None,
             },
-        };
-        match change {
-            None => Ok(()),
-            Some(change) => Err(Error::Failed(format!(
-                "compaction may have changed the data after the restore was planned ({change}); stop Arc, or wait until its \
-                 compaction is idle, and run the restore again"
-            ))),
-        }
+        })
     }
 
     /// Waits before the last look at the live files, all of which are restored by now: that look

@@ -72,7 +72,8 @@ impl ArcBackup {
         let options = self.with_plan(id, options, repository.name())?;
         if !options.destination.is_live() {
             // Nothing live is in the way, nor interrupted.
-            self.instance_for(id, &options, &loaded.manifest)?;
+            let instance = self.instance_for(id, &options, &loaded.manifest)?;
+            self.check_empty(id, &instance).await?;
             return Ok((repository, loaded, options));
         }
         // The one beside the data is read when the restore begins: its last answer may be old.

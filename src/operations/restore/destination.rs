@@ -1,23 +1,28 @@
-//! Where a restore writes to: this instance, or a new one in a folder.
+//! Where a restore writes to: this instance, or a new one in a folder or in another storage.
 //!
-//! A restore into a folder is an ordinary restore of an instance whose paths are all below it.
-//! Until it has ended, a folder of the tool's own says which backup it is of, so that the same
-//! restore completes it.
+//! A restore into a folder is an ordinary restore of an instance whose paths are all below it. One
+//! into another storage is that of an instance that has nothing but data. Until it has ended, a
+//! folder of the program's own says which backup it is of, so that the same restore completes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_backup_core::{Key, Section, Sink, Source};
+use arc_backup_core::{Key, ListOptions, Listed, Section, Sink, Source};
+use futures::TryStreamExt;
 
 use crate::config::{Settings, real_path};
 use crate::files::with_suffix;
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
-use crate::operations::restore::new_instance::{NewInstance, OF_BACKUP, UNFINISHED};
+use crate::operations::restore::new_instance::{NewInstance, NewPlace, UNFINISHED, interrupted};
 use crate::operations::restore::options::{Destination, RestoreOptions};
+use crate::operations::shared_places::place_of;
+use crate::source::section_of;
 use crate::{Error, Result};
 
+/// The folder in the state folder that has the own files of restores into other storages.
+const STORAGES: &str = "to-storage";
 /// The keys that name databases; that of `auth.db_path` is always there.
 const DATABASES: [&str; 3] = [
     "iceberg.catalog_db_path",
@@ -44,25 +49,136 @@ impl ArcBackup {
         options: &RestoreOptions,
         manifest: &Manifest,
     ) -> Result<Instance> {
-        let Destination::Folder(folder) = &options.destination else {
-            return Ok(self.own_instance());
-        };
+        match &options.destination {
+            Destination::Live => Ok(self.own_instance()),
+            Destination::Folder(folder) => self.instance_in_folder(id, options, manifest, folder),
+            Destination::Storage(name) => self.instance_in_storage(options, name),
+        }
+    }
+
+    fn instance_in_folder(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        manifest: &Manifest,
+        folder: &Path,
+    ) -> Result<Instance> {
         let folder = self.check_folder(id, options, folder)?;
         let state = folder.join(UNFINISHED);
         let own = format!("state_path = {}\n", quoted(&state.join("history.db"))?);
         let text = format!("{}{own}", arc_toml(&folder, manifest)?);
         let settings = Settings::of_text(&text, folder.join("arc.toml"), &self.settings.backends)?;
-        let (storage, sources) = self.new_instances.of_folder(&settings)?;
-        let text = format!(
+        let config = format!(
             "# Written by arc-backup, which restored backup {id} into this folder. Start Arc here.\n{}",
             arc_toml(Path::new("."), manifest)?
         );
+        let path = folder;
+        self.new_instance(settings, NewPlace::Folder { path, config }, state)
+    }
+
+    /// An instance of data alone.
+    fn instance_in_storage(&self, options: &RestoreOptions, name: &str) -> Result<Instance> {
+        if options.includes(&Section::Metadata) || options.includes(&Section::Config) {
+            return Err(Error::Invalid(format!(
+                "storage {name:?} gets data alone: leave out databases and arc.toml (restore_metadata, --with-metadata, \
+                 restore_config, --with-config); a whole instance is made in a folder (to, --to)"
+            )));
+        }
+        let state = self
+            .settings
+            .backup
+            .state_folder()
+            .join(STORAGES)
+            .join(name);
+        let settings = self.settings.of_other_storage(name, &state)?;
+        let instance = self.new_instance(settings, NewPlace::Storage(name.to_owned()), state)?;
+        self.check_apart(name, &instance.storage)?;
+        Ok(Instance {
+            sources: (instance.sources.into_iter())
+                .filter(|source| section_of(&**source) == Section::Data)
+                .collect(),
+            ..instance
+        })
+    }
+
+    fn new_instance(
+        &self,
+        settings: Settings,
+        place: NewPlace,
+        state: PathBuf,
+    ) -> Result<Instance> {
+        let (storage, sources) = self.new_instances.of_settings(&settings)?;
         Ok(Instance {
             settings: Arc::new(settings),
             sources,
             storage,
-            new: Some(NewInstance { folder, text }),
+            new: Some(NewInstance { place, state }),
         })
+    }
+
+    /// Refuses a storage that lies in another place of this instance, or the other way round.
+    fn check_apart(&self, name: &str, storage: &Arc<dyn Sink>) -> Result<()> {
+        let shown = format!("storage {name:?} ({})", storage.location());
+        if let Some(folder) = storage.properties().local_path {
+            self.check_outside(&folder, &shown)?;
+        }
+        let Some((place, path)) = place_of(storage) else {
+            return Ok(());
+        };
+        let own = [
+            ("the data storage", Some(&self.storage)),
+            ("the cold tier", self.cold.as_ref()),
+        ];
+        let own = own
+            .into_iter()
+            .filter_map(|(what, sink)| Some((what.to_owned(), sink?)));
+        let targets = (self.repositories.iter())
+            .map(|repository| (format!("target {}", repository.name()), repository.sink()));
+        for (what, sink) in own.chain(targets) {
+            if place_of(sink).is_some_and(|(other, at)| {
+                other == place && (at.starts_with(&path) || path.starts_with(&at))
+            }) {
+                return Err(one_in_the_other(&shown, &what, &sink.location()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a storage that is not empty, unless an interrupted restore of the same backup has
+    /// brought what is there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the storage and one of its objects; those of the storage.
+    pub(crate) async fn check_empty(&self, id: &BackupId, instance: &Instance) -> Result<()> {
+        let Some(new) = instance.new.as_ref() else {
+            return Ok(());
+        };
+        let Some(name) = new.storage() else {
+            return Ok(());
+        };
+        let location = instance.storage.location();
+        match interrupted(&new.state) {
+            Some(of) if of == id.as_str() => return Ok(()),
+            Some(of) => {
+                return Err(Error::Invalid(format!(
+                    "an interrupted restore of backup {of} is in storage {name:?} ({location}): complete it, or empty the \
+                     storage and remove `{}`",
+                    new.state.display()
+                )));
+            }
+            None => {}
+        }
+        let mut listing = instance.storage.list(ListOptions::default());
+        match listing.try_next().await? {
+            None => Ok(()),
+            Some(found) => Err(Error::Invalid(format!(
+                "storage {name:?} ({location}) is not empty (`{}`): restore into an empty one, such as another prefix",
+                match &found {
+                    Listed::Object(meta) => meta.key.as_str(),
+                    Listed::Other { path, .. } => path,
+                }
+            ))),
+        }
     }
 
     /// This instance.
@@ -90,26 +206,16 @@ impl ArcBackup {
                 "a restore into `{shown}` writes an arc.toml that names that folder: leave out --with-config (restore_config)"
             )));
         }
-        let real = real_path(&absolute);
-        for (what, other) in self.own_folders() {
-            let other = real_path(&other);
-            if real.starts_with(&other) || other.starts_with(&real) {
-                return Err(Error::Invalid(format!(
-                    "`{shown}` and {what} (`{}`) are one in the other: restore into another folder",
-                    other.display()
-                )));
-            }
-        }
+        self.check_outside(&absolute, &format!("`{shown}`"))?;
         let is_empty = std::fs::read_dir(&absolute).map(|mut entries| entries.next().is_none());
         match is_empty {
             Ok(true) => Ok(absolute),
-            Ok(false) => match std::fs::read_to_string(absolute.join(UNFINISHED).join(OF_BACKUP)) {
-                Ok(of) if of.trim() == id.as_str() => Ok(absolute),
-                Ok(of) => Err(Error::Invalid(format!(
-                    "an interrupted restore of backup {} is in `{shown}`: complete it, or remove the folder",
-                    of.trim()
+            Ok(false) => match interrupted(&absolute.join(UNFINISHED)) {
+                Some(of) if of == id.as_str() => Ok(absolute),
+                Some(of) => Err(Error::Invalid(format!(
+                    "an interrupted restore of backup {of} is in `{shown}`: complete it, or remove the folder"
                 ))),
-                Err(_) => Err(Error::Invalid(format!(
+                None => Err(Error::Invalid(format!(
                     "`{shown}` is not empty: restore into an empty or new folder"
                 ))),
             },
@@ -118,6 +224,18 @@ impl ArcBackup {
                 "`{shown}` can't be restored into: {error}"
             ))),
         }
+    }
+
+    /// Refuses a folder that lies in another one of this instance, or the other way round.
+    fn check_outside(&self, folder: &Path, shown: &str) -> Result<()> {
+        let real = real_path(folder);
+        for (what, other) in self.own_folders() {
+            let other = real_path(&other);
+            if real.starts_with(&other) || other.starts_with(&real) {
+                return Err(one_in_the_other(shown, &what, &other.display().to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// The folders of this instance: a new instance must not lie in one of them.
@@ -148,6 +266,12 @@ impl ArcBackup {
         );
         all
     }
+}
+
+fn one_in_the_other(shown: &str, what: &str, other: &str) -> Error {
+    Error::Invalid(format!(
+        "{shown} and {what} (`{other}`) are one in the other: restore into another place"
+    ))
 }
 
 /// The configuration of an instance in this folder. It has none of the settings of the instance

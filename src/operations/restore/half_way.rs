@@ -14,7 +14,7 @@ pub(crate) fn text(
     parts: &[RestoredSection],
 ) -> String {
     let counted = (parts.iter())
-        .filter_map(|part| Some((part.restore.restored_so_far()?, part.needed.0)))
+        .filter_map(|part| Some((part.restore.restored_so_far()?, part.planned.needed_files)))
         .fold((0, 0), |(done, all), (d, a)| (done + d.min(a), all + a));
     let (done, all) = counted;
     let mut text = format!(
@@ -27,11 +27,15 @@ pub(crate) fn text(
     for (files, location) in aside {
         text.push_str(&format!(", {files} are set aside in {location}"));
     }
-    if context.new_instance.is_some() {
+    if let Some(new) = &context.new_instance {
         return format!(
-            "{done} data files are in the new folder, {} are not: run the same restore again to complete it, or remove \
-             the folder",
-            all - done
+            "{done} data files are in {}, {} are not: run the same restore again to complete it, or remove {}",
+            new.place(),
+            all - done,
+            match new.folder() {
+                Some(_) => "the folder",
+                None => "what it has brought there",
+            }
         );
     }
     let remedy = state_marker(&context.settings).map(|marker| marker.remedy());

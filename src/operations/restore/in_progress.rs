@@ -42,6 +42,10 @@ pub struct RestoreInProgress {
     /// The folder that it makes a new instance in; `None` where it restores over live data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_instance: Option<String>,
+    /// The storage of `[arc_backup.storages]` that it restores the data to; `None` where it
+    /// restores over live data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_storage: Option<String>,
     /// Whether renamed databases are restored over existing ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over_existing: bool,
@@ -110,6 +114,7 @@ impl RestoreInProgress {
             folders: None,
             selection: None,
             new_instance: None,
+            to_storage: None,
             over_existing: false,
             rename: Renames::default(),
             done: Vec::new(),
@@ -249,6 +254,9 @@ impl RestoreInProgress {
         if let Some(folder) = &self.new_instance {
             command.push_str(&format!(" --to {}", quoted(folder)));
         }
+        if let Some(name) = &self.to_storage {
+            command.push_str(&format!(" --to-storage {}", quoted(name)));
+        }
         if self.over_existing {
             command.push_str(" --over-existing");
         }
@@ -256,7 +264,10 @@ impl RestoreInProgress {
         for (is_given, flag) in [
             (!has(Section::Data), " --no-data"),
             (
-                !has(Section::Metadata) && !is_part && self.rename.is_empty(),
+                !has(Section::Metadata)
+                    && !is_part
+                    && self.rename.is_empty()
+                    && self.to_storage.is_none(),
                 " --no-metadata",
             ),
             (has(Section::Metadata) && is_part, " --with-metadata"),

@@ -1,61 +1,122 @@
-//! The folder that a restore makes a new instance in.
+//! The new instance that a restore makes: in a folder, or its data in another storage.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::files::{create_folder, sync_folder, write_atomically};
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
-/// The folder in the new instance that is there until the restore has ended.
+/// The folder in the folder of a new instance that is there until the restore has ended.
 pub(super) const UNFINISHED: &str = ".arc-backup-restore";
-/// The file in it that has the id of the backup.
-pub(super) const OF_BACKUP: &str = "backup_id";
-/// A new instance in a folder.
+/// The file that has the id of the backup, in the folder of the program's own files.
+const OF_BACKUP: &str = "backup_id";
+
+/// A new instance.
 #[derive(Debug, Clone)]
 pub(crate) struct NewInstance {
-    pub(super) folder: PathBuf,
-    /// Its `arc.toml`.
-    pub(super) text: String,
+    pub(super) place: NewPlace,
+    /// The folder of the program's own files, which is there until the restore has ended.
+    pub(super) state: PathBuf,
+}
+
+/// Where a new instance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NewPlace {
+    /// All of it in a folder.
+    Folder {
+        path: PathBuf,
+        /// Its `arc.toml`.
+        config: String,
+    },
+    /// Its data in the storage of this name.
+    Storage(String),
+}
+
+impl fmt::Display for NewPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { .. } => f.write_str("the new folder"),
+            Self::Storage(name) => write!(f, "storage `{name}`"),
+        }
+    }
 }
 
 impl NewInstance {
     /// Where it is.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn place(&self) -> &NewPlace {
+        &self.place
     }
 
-    /// Makes the folder, and records which backup comes into it.
+    /// The folder, where it is in one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            NewPlace::Folder { path, .. } => Some(path),
+            NewPlace::Storage(_) => None,
+        }
+    }
+
+    /// The name of the storage, where its data is in one.
+    pub(crate) fn storage(&self) -> Option<&str> {
+        match &self.place {
+            NewPlace::Folder { .. } => None,
+            NewPlace::Storage(name) => Some(name),
+        }
+    }
+
+    /// Makes the folders, and records which backup comes into it.
     pub(crate) fn begin(&self, id: &BackupId) -> Result<()> {
-        let state = self.folder.join(UNFINISHED);
-        for folder in [&self.folder, &state] {
+        for folder in self.folder().into_iter().chain([&*self.state]) {
             create_folder(folder).map_err(|error| Error::io("create", folder, error))?;
         }
-        write_atomically(&state.join(OF_BACKUP), id.as_str().as_bytes())?;
-        Ok(sync_folder(&self.folder)?)
+        write_atomically(&self.state.join(OF_BACKUP), id.as_str().as_bytes())?;
+        match self.folder() {
+            Some(folder) => Ok(sync_folder(folder)?),
+            None => Ok(()),
+        }
     }
 
     /// Removes what was made where nothing was restored; what has a file stays.
     pub(crate) fn give_up(&self) {
-        if self.folder.join("arc.toml").exists() || has_files(&self.folder.join("data")) {
+        let Some(folder) = self.folder() else {
+            let _ = std::fs::remove_dir_all(&self.state);
+            return;
+        };
+        if folder.join("arc.toml").exists() || has_files(&folder.join("data")) {
             return;
         }
-        let _ = std::fs::remove_dir_all(self.folder.join(UNFINISHED));
-        remove_empty(&self.folder);
+        let _ = std::fs::remove_dir_all(&self.state);
+        remove_empty(folder);
     }
 
     /// Writes its `arc.toml`, when everything else is there.
     pub(crate) fn finish(&self) -> Result<()> {
-        // Interrupted runs leave folders for what they would have set aside.
-        remove_empty(&self.folder.join("data/arc.before-restore"));
-        write_atomically(&self.folder.join("arc.toml"), self.text.as_bytes())?;
-        let state = self.folder.join(UNFINISHED);
-        match std::fs::remove_dir_all(&state) {
+        if let NewPlace::Folder { path, config } = &self.place {
+            // Interrupted runs leave folders for what they would have set aside.
+            remove_empty(&path.join("data/arc.before-restore"));
+            write_atomically(&path.join("arc.toml"), config.as_bytes())?;
+        }
+        match std::fs::remove_dir_all(&self.state) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &state, error))
+                return Err(Error::io("remove", &self.state, error));
             }
-            _ => Ok(sync_folder(&self.folder)?),
+            _ => {}
+        }
+        if let (NewPlace::Storage(_), Some(parent)) = (&self.place, self.state.parent()) {
+            // Unless a restore into another storage was interrupted.
+            let _ = std::fs::remove_dir(parent);
+        }
+        match self.folder() {
+            Some(folder) => Ok(sync_folder(folder)?),
+            None => Ok(()),
         }
     }
+}
+
+/// The backup that an interrupted restore brings into the new instance with these own files.
+pub(super) fn interrupted(state: &Path) -> Option<String> {
+    let id = std::fs::read_to_string(state.join(OF_BACKUP)).ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// Whether any file is below the folder; one that can't be read counts as if there were.

@@ -40,6 +40,8 @@ pub enum Destination {
     Live,
     /// A new instance in this folder, which must be empty or absent.
     Folder(PathBuf),
+    /// The data alone, to the storage of this name in `[arc_backup.storages]`, which must be empty.
+    Storage(String),
 }
 
 impl Destination {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
+use arc_backup_core::{
+    Error as CoreError, InvalidOperationId, OperationId, Section, StagedBefore, Staging,
+};
 
 use crate::config::Warehouse;
 use crate::manifest::Inventory;
@@ -68,7 +70,7 @@ pub(crate) fn check_sections(
         sources.any(|source| section_of(&**source) == *section)
     };
     let iceberg = Section::Other(ICEBERG.to_owned());
-    if context.new_instance.is_some() {
+    if let Some(new) = &context.new_instance {
         // Its parts are those that every instance has.
         let (kept, others) = sections
             .into_iter()
@@ -76,8 +78,9 @@ pub(crate) fn check_sections(
         sections = kept;
         for section in &others {
             context.warn(format!(
-                "section `{section}` of backup `{id}` ({} files) was not restored into the new folder: use `arc-backup extract`",
-                inventory.totals_of(section).0
+                "section `{section}` of backup `{id}` ({} files) was not restored into {}: use `arc-backup extract`",
+                inventory.totals_of(section).0,
+                new.place()
             ));
         }
     }
@@ -110,7 +113,9 @@ pub(crate) fn check_sections(
 }
 
 /// Plans what each section has to change, and checks that there is room and time for it. The plans
-/// are added to `parts` one by one: each may have to be aborted.
+/// are added to `parts` one by one: each may have to be aborted. Sections that have a plan already
+/// keep it, unless the files of the data storage are theirs: these are planned again, and files
+/// staged by the earlier plan are used.
 pub(crate) async fn plan(
     context: &Context,
     problems: &Problems,
@@ -123,43 +128,58 @@ pub(crate) async fn plan(
         inventory,
         of_backup,
         sections,
-        untouched,
+        ..
     } = *to_restore;
+    let is_first = parts.is_empty();
     let mut rooms = Vec::new();
     let mut staged_bytes = 0;
-    let mut plan = RestorePlan::new(options.extra_files);
     let reader = context.repository.reader(&context.id, of_backup)?;
     let renames = options.rename.clone();
     let reader = reader.at(move |path| renames.path_in_backup(path));
-    for section in sections {
+    for section in sections.iter().filter(|_| is_first) {
         expect(context, problems, options, inventory, section)?;
     }
     for section in sections {
+        let before = parts.iter().position(|part| part.section == *section);
+        if before.is_some_and(|at| parts[at].needs_restart()) {
+            continue;
+        }
         let mut sources = context.sources.iter();
         let Some(source) = sources.find(|source| section_of(&***source) == *section) else {
             continue;
         };
-        let damaged = damaged_keys(problems, inventory, section)?;
-        let staging = Staging {
-            untouched: match section {
-                Section::Data => Arc::new(damaged.union(untouched).cloned().collect()),
-                _ => damaged,
-            },
-            ..staging(context, options, marker)?
+        if let Some(at) = before {
+            parts[at].restore.leave_staged().await?;
+        }
+        let staging = staging_of(context, problems, options, to_restore, marker, section)?;
+        let staging = match before {
+            None => staging,
+            Some(at) => parts[at].plan_again(staging)?,
         };
         let restore = source.restore(staging).await?;
         let entries = whole_entries(problems, inventory, section, &options.scope)?;
-        let summary = restore.plan(entries).await?;
-        plan.add(section, &summary);
-        staged_bytes += summary.staged_bytes;
-        rooms.extend(summary.room);
-        parts.push(RestoredSection {
-            section: section.clone(),
-            restore,
-            reader: reader.section(section),
-            needed: (summary.needed_files, summary.needed_bytes),
-            keeps_extra: options.extra_files == ExtraFilesPolicy::Keep || is_iceberg(section),
-        });
+        let planned = restore.plan(entries).await?;
+        rooms.extend(planned.room.iter().cloned());
+        match before {
+            Some(at) => parts[at].replace_plan(context, restore, planned).await?,
+            None => {
+                staged_bytes += planned.staged_bytes;
+                parts.push(RestoredSection {
+                    section: section.clone(),
+                    restore,
+                    reader: reader.section(section),
+                    planned,
+                    keeps_extra: options.extra_files == ExtraFilesPolicy::Keep
+                        || is_iceberg(section),
+                    is_staged: false,
+                    earlier: Vec::new(),
+                });
+            }
+        }
+    }
+    let mut plan = RestorePlan::new(options.extra_files);
+    for part in &*parts {
+        plan.add(&part.section, &part.planned);
     }
     let checked = saved_plan::check(context, options, &plan);
     context
@@ -170,6 +190,25 @@ pub(crate) async fn plan(
     let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
     let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);
     check_time(context, bytes).await
+}
+
+/// What the source of a section is given.
+fn staging_of(
+    context: &Context,
+    problems: &Problems,
+    options: &RestoreOptions,
+    to_restore: &ToRestore<'_>,
+    marker: &RestoreMarker<'_>,
+    section: &Section,
+) -> Result<Staging> {
+    let damaged = damaged_keys(problems, to_restore.inventory, section)?;
+    Ok(Staging {
+        untouched: match section {
+            Section::Data => Arc::new(damaged.union(to_restore.untouched).cloned().collect()),
+            _ => damaged,
+        },
+        ..staging(context, options, marker)?
+    })
 }
 
 fn is_iceberg(section: &Section) -> bool {
@@ -202,7 +241,10 @@ fn staging(
     Ok(Staging {
         operation_id: context.operation_id.clone(),
         stage: marker.stage(),
-        resumes: marker.resumes_staging(),
+        staged_before: match marker.resumes_staging() {
+            true => StagedBefore::ByInterrupted,
+            false => StagedBefore::Nothing,
+        },
         scratch: context.scratch()?.to_owned(),
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Activity, InvalidOperationId, OperationId, Scope, Section, Staging};
+use arc_backup_core::{
+    Activity, InvalidOperationId, OperationId, Scope, Section, StagedBefore, Staging,
+};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -105,6 +107,8 @@ pub struct RestorePreview {
     pub other_instance: bool,
     /// The files that the restore writes.
     pub destination: RestoreDestination,
+    /// Whether these are of this instance, and not of a new one.
+    pub is_live: bool,
     /// New names of databases, by those in the backup.
     pub rename: BTreeMap<String, String>,
     /// The databases that the restore is limited to, sorted; empty if it is not.
@@ -194,6 +198,7 @@ impl ArcBackup {
                 warehouse: warehouse.map(absolute),
                 storage: own,
             },
+            is_live: options.destination.is_live(),
             scope: options.named_databases(),
             selection: DataSelection::of(options.backup_scope()),
             rename: options.rename.names().clone(),
@@ -231,11 +236,10 @@ fn origin_of(instance: &Instance) -> BackupOrigin {
 
 /// The databases of a backup that may have something in scope.
 fn databases_in(manifest: &Manifest, scope: &Scope) -> Vec<String> {
-    let include = scope.selection().include();
-    let may_be_in =
-        |name: &str| include.is_empty() || include.iter().any(|item| item.may_select_in(name));
     let names = manifest.databases.iter().map(|one| one.name.clone());
-    names.filter(|name| may_be_in(name)).collect()
+    names
+        .filter(|name| scope.contains_data(&format!("{name}/")))
+        .collect()
 }
 
 /// Returns the age of a backup in seconds, from its start.
@@ -317,7 +321,7 @@ impl ArcBackup {
                 scratch: scratch.path().to_owned(),
                 // A plan stages nothing.
                 stage: preview.clone(),
-                resumes: false,
+                staged_before: StagedBefore::Nothing,
                 cancel: cancel.clone(),
                 activity: Activity::default(),
                 extra_files: options.extra_files.into(),

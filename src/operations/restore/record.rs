@@ -5,7 +5,7 @@ use crate::operations::context::Context;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::restore::marker::RestoreMarker;
 use crate::operations::restore::restored_section::RestoredSection;
-use crate::operations::undo::Record;
+use crate::operations::undo::{Record, remove_leftovers};
 
 /// Writes what the sections are about to change, durably. A new instance is not taken back: its
 /// folder is removed.
@@ -18,6 +18,7 @@ pub(crate) async fn write(
     if context.new_instance.is_some() {
         return Ok(());
     }
+    remove_leftovers(&context.settings, &context.operation_id);
     let earlier = marker.earlier().into_iter();
     let mut record = Record::new(context, earlier.map(|run| run.operation_id).collect());
     record.extra_files = options.extra_files;

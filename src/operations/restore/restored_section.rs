@@ -1,15 +1,20 @@
 //! A section that is restored: its source, and the files that this needs.
 
-use arc_backup_core::{Entry, EntryStream, Error as CoreError, Restore, Section, Upload};
+use arc_backup_core::{
+    Entry, EntryStream, Error as CoreError, Restore, RestoreSummary, Section, StagedBefore,
+    Staging, Upload,
+};
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
-use crate::Result;
+use crate::files::create_folder;
 use crate::operations::context::Context;
+use crate::operations::entries::difference;
 use crate::operations::problems::Problems;
 use crate::operations::verify::completeness::archived_fault;
 use crate::pipeline::Writer;
 use crate::repository::BackupReader;
+use crate::{Error, Result};
 
 /// A section that is restored, by the source that takes it back.
 pub(crate) struct RestoredSection {
@@ -17,10 +22,14 @@ pub(crate) struct RestoredSection {
     pub(crate) restore: Box<dyn Restore>,
     /// Reads its files from the backup.
     pub(crate) reader: BackupReader,
-    /// Files whose bytes are needed, and those bytes.
-    pub(crate) needed: (u64, u64),
+    /// What it has to change.
+    pub(crate) planned: RestoreSummary,
     /// Whether live files that the backup does not hold stay.
     pub(crate) keeps_extra: bool,
+    /// Whether all that is done before the first live change was done.
+    pub(crate) is_staged: bool,
+    /// Its earlier plans, where compaction made another one necessary.
+    pub(crate) earlier: Vec<Box<dyn Restore>>,
 }
 
 impl RestoredSection {
@@ -32,8 +41,56 @@ impl RestoredSection {
 
     /// Whether something of the data storage may be written, moved or removed for it.
     pub(crate) fn changes_data(&self) -> bool {
-        !self.needs_restart() && (self.needed.0 > 0 || !self.keeps_extra)
+        !self.needs_restart() && (self.planned.needed_files > 0 || !self.keeps_extra)
     }
+
+    /// What the source is given for another plan: a scratch folder of its own, as the files of the
+    /// last plan are still read.
+    pub(crate) fn plan_again(&self, staging: Staging) -> Result<Staging> {
+        let folder = format!("plan-{}", self.earlier.len() + 2);
+        let scratch = staging.scratch.join(folder);
+        create_folder(&scratch).map_err(|error| Error::io("create", &scratch, error))?;
+        Ok(Staging {
+            scratch,
+            staged_before: StagedBefore::ByThisOperation,
+            ..staging
+        })
+    }
+
+    /// Replaces the plan by another one. The progress expects the files that only the new one
+    /// needs.
+    pub(crate) async fn replace_plan(
+        &mut self,
+        context: &Context,
+        restore: Box<dyn Restore>,
+        planned: RestoreSummary,
+    ) -> Result<()> {
+        let mut added = difference(restore.needed(), self.restore.needed());
+        while let Some(entry) = added.try_next().await? {
+            context.running.progress.expect(1, entry.size);
+        }
+        drop(added);
+        let before = std::mem::replace(&mut self.restore, restore);
+        self.earlier.push(before);
+        self.planned = planned;
+        self.is_staged = false;
+        Ok(())
+    }
+
+    /// The files that the last plan needed, and this one does not: they were not read yet, where
+    /// nothing is staged. `None` for the first plan.
+    pub(crate) fn no_longer_needed(&self) -> Option<EntryStream<'_>> {
+        let before = self.earlier.last()?;
+        let unread = self.restore.changes_while_staging();
+        Some(match unread {
+            true => difference(before.needed(), self.restore.needed()),
+            false => futures::stream::empty().boxed(),
+        })
+    }
+}
+
+pub(crate) fn names_of<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<String> {
+    sections.into_iter().map(Section::to_string).collect()
 }
 
 /// Copies the files that a section needs to its source, which stages them, or, where it can't
@@ -71,8 +128,8 @@ pub(crate) async fn copy_needed(
     context.check_cancelled()
 }
 
-/// The files that a section needs, without those that an interrupted restore of the same backup has
-/// staged.
+/// The files that a section needs, without those that are staged already: by an interrupted restore
+/// of the same backup, or by an earlier plan of this one.
 fn not_staged_yet<'a>(
     context: &'a Context,
     part: &'a RestoredSection,
@@ -83,6 +140,10 @@ fn not_staged_yet<'a>(
         let entry = entry?;
         if !restore.take_staged(&entry).await? {
             return Ok(Some(entry));
+        }
+        if !part.earlier.is_empty() {
+            // It was counted when it was staged.
+            return Ok(None);
         }
         context.running.progress.add_files(1);
         context.running.progress.add_bytes(entry.size);

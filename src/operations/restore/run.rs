@@ -8,29 +8,17 @@ use std::time::Duration;
 
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
-use crate::manifest::Inventory;
 use crate::operations::context::Context;
-use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
 use crate::operations::restore::half_way;
-use crate::operations::restore::lacking::{check_missing, check_outside, check_unlisted};
-use crate::operations::restore::marker::{
-    RestoreMarker, check_covers_interrupted, check_options_cover,
-};
+use crate::operations::restore::marker::RestoreMarker;
 use crate::operations::restore::options::RestoreOptions;
-use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
+use crate::operations::restore::prepare::prepare;
 use crate::operations::restore::record;
-use crate::operations::restore::rename::renamed;
-use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
-use crate::operations::restore::staging::{discard_staged, stage};
-use crate::operations::restore::unfinished_jobs;
-use crate::operations::restore::untouched::{ToRestore, untouched};
-use crate::operations::selected::check_matches;
-use crate::operations::verify::{check_for::CheckFor, load::load};
+use crate::operations::restore::restored_section::{RestoredSection, copy_needed, names_of};
 use crate::operations::{Phase, ProblemKind, Running};
-use crate::repository::Loaded;
 use crate::{Error, Result};
 
 const COPYING_FAILED: &str = "the backup could not be read or written, and a part of it is live";
@@ -190,130 +178,6 @@ async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Resul
     context.check_lock().await
 }
 
-/// Everything before the first live change, and the restore marker that says that there may have
-/// been one. Returns the running Arc, where it may change what is restored.
-async fn prepare<'a>(
-    context: &'a Context,
-    problems: &mut Problems,
-    options: &RestoreOptions,
-    marker: &RestoreMarker<'_>,
-    parts: &mut Vec<RestoredSection>,
-) -> Result<(Inventory, Option<RunningArc<'a>>)> {
-    context.running.phase(Phase::Checking);
-    if let Some(interrupted) = marker.interrupted() {
-        check_options_cover(interrupted, options).map_err(Error::Failed)?;
-    }
-    discard_staged(context, marker).await?;
-    let (scope, on_bad_list) = (options.backup_scope(), options.on_bad_list());
-    let loaded = load(context, problems, scope, CheckFor::Reading, on_bad_list).await?;
-    if !options.skip_damaged || loaded.is_none() {
-        problems.failure("the backup is not whole")?;
-    }
-    let Some((loaded, inventory)) = loaded else {
-        return Err(Error::Failed("the backup cannot be read".to_owned()));
-    };
-    check_whole(&context.repository, &context.id, &loaded)?;
-    if options.within_backup(&loaded.manifest).backup_scope() != options.backup_scope() {
-        return Err(Error::Failed(
-            "the manifest has changed since the restore began: run it again".to_owned(),
-        ));
-    }
-    check_matches(&context.id, &inventory, scope)?;
-    check_outside(context, options, &loaded, &inventory)?;
-    check_missing(context, options, &loaded)?;
-    check_unlisted(problems, options, &loaded)?;
-    if options.skip_damaged {
-        damaged::find_all(context, problems, options, &inventory).await?;
-        // The files are read again to be restored: progress counts that.
-        context.running.progress.restart();
-    }
-    let of_backup = decide_jobs(context, problems, &loaded, inventory).await?;
-    let inventory = with_new_names(context, options, &loaded, &of_backup)?;
-    if let Some(new) = &context.new_instance {
-        new.begin(&context.id)?;
-    }
-    // Before live files are listed, and again before they are changed.
-    let arc = match options.includes(&Section::Data) {
-        true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),
-        false => None,
-    };
-    let sections = sections_to_restore(&inventory, options);
-    let sections = check_sections(context, options, &inventory, sections)?;
-    check_covers_interrupted(marker, &sections)?;
-    let to_restore = ToRestore {
-        inventory: &inventory,
-        of_backup: &of_backup,
-        sections: &sections,
-        untouched: &untouched(
-            &*context.storage,
-            &context.settings,
-            &loaded.manifest,
-            &inventory,
-            options,
-        )
-        .await?,
-    };
-    plan(context, problems, options, &to_restore, marker, parts).await?;
-    if !marker.is_resuming() {
-        marker.staging(&names_of(&sections))?;
-    }
-    stage(context, problems, options, &inventory, parts).await?;
-    if let Some(arc) = &arc {
-        arc.check_quiet().await?;
-    }
-    context.check_cancelled()?;
-    // The next step changes live data: no other operation may be using this backup.
-    context.check_lock().await?;
-    let changes_data = parts.iter().any(RestoredSection::changes_data);
-    record::write(context, options, marker, parts).await?;
-    marker.applying(&names_of(&sections), changes_data).await?;
-    Ok((inventory, arc))
-}
-
-/// The list of what is restored, with the keys that the files get.
-fn with_new_names(
-    context: &Context,
-    options: &RestoreOptions,
-    loaded: &Loaded,
-    inventory: &Inventory,
-) -> Result<Inventory> {
-    let path = context.scratch()?.join("renamed");
-    let (scope, has_checksums) = (options.backup_scope(), loaded.has_checksums);
-    let renamed = renamed(inventory, scope, &options.rename, has_checksums, &path)?;
-    if renamed.omitted > 0 {
-        context.warn(format!(
-            "{} files were not restored, as they name their database inside: metadata of Iceberg tables, and states of \
-             compaction jobs",
-            renamed.omitted
-        ));
-    }
-    Ok(renamed.inventory)
-}
-
-/// Omits files of Arc's own backup whose rows are in others, and reports that.
-async fn decide_jobs(
-    context: &Context,
-    problems: &Problems,
-    loaded: &Loaded,
-    inventory: Inventory,
-) -> Result<Inventory> {
-    let (inventory, omitted) = unfinished_jobs::decide(
-        &context.repository,
-        &context.id,
-        loaded,
-        inventory,
-        &problems.damaged(),
-        context.scratch()?,
-    )
-    .await?;
-    for warning in omitted.text().into_iter().chain(omitted.warnings) {
-        context.warn(warning);
-    }
-    let inputs = Some(omitted.inputs).filter(|inputs| *inputs > 0);
-    (context.running).update(|operation| operation.consumed_inputs_skipped = inputs);
-    Ok(inventory)
-}
-
 /// Removes staged files, or leaves them for the next restore of the same backup and returns how
 /// many these are. The marker of a restore that was interrupted while it changed live data stays:
 /// only a restore that completes removes it.
@@ -377,10 +241,6 @@ fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
         _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
     };
     error.context(what)
-}
-
-fn names_of<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<String> {
-    sections.into_iter().map(Section::to_string).collect()
 }
 
 /// Replaces live files by the staged ones, section by section.

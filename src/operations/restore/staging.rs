@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Discard, Discarded, Scope, Section, Source};
+use arc_backup_core::{Discard, Discarded, RestoreSummary, Scope, Section, Source};
 
 use crate::Result;
 use crate::config::Settings;
@@ -121,19 +121,22 @@ async fn discard_in(
     Ok(discarded)
 }
 
-/// Stages the files that change, and verifies these and the rest.
+/// Stages the files that change, and verifies these and the rest, of the sections for which that
+/// was not done yet.
 pub(crate) async fn stage(
     context: &Context,
     problems: &mut Problems,
     options: &RestoreOptions,
     inventory: &Inventory,
-    parts: &[RestoredSection],
+    parts: &mut [RestoredSection],
 ) -> Result<()> {
     context.running.phase(Phase::Staging);
+    let mut parts: Vec<_> = parts.iter_mut().filter(|part| !part.is_staged).collect();
     // Small things first: a database or configuration that can't be restored is known before the
     // data is copied.
     for part in parts.iter().rev() {
         // A storage that can't stage is written to when everything else is staged.
+        let part = &**part;
         if !part.restore.changes_while_staging() {
             copy_needed(context, problems, part, STAGING_FAILED).await?;
         }
@@ -146,8 +149,9 @@ pub(crate) async fn stage(
         let all = options.verify_first && part.restore.changes_while_staging();
         verify_before(context, problems, options, inventory, part, all).await?;
     }
-    for part in parts {
+    for part in &mut parts {
         part.restore.ready().await?;
+        part.is_staged = true;
     }
     Ok(())
 }
@@ -163,15 +167,21 @@ async fn verify_before(
     all: bool,
 ) -> Result<()> {
     let entries = section_entries(inventory, &part.section, &options.scope)?;
-    let entries = if all {
-        // These are read once more when they are written.
-        context
-            .running
-            .progress
-            .expect(part.needed.0, part.needed.1);
-        entries
-    } else {
-        difference(entries, part.restore.needed())
+    let entries = match part.no_longer_needed() {
+        // Whatever the last plan did not need was verified then.
+        Some(_) if all => return Ok(()),
+        Some(unread) => unread,
+        None if all => {
+            // These are read once more when they are written.
+            let RestoreSummary {
+                needed_files,
+                needed_bytes,
+                ..
+            } = part.planned;
+            context.running.progress.expect(needed_files, needed_bytes);
+            entries
+        }
+        None => difference(entries, part.restore.needed()),
     };
     let plan = context.plan();
     let mut copies = plan.run(entries, &part.reader, &NoWriter);

@@ -2,7 +2,8 @@
 //!
 //! A file that could not be read when the backup was made may be live and good: to set it aside
 //! would lose the only copy. The same holds for the metadata of Iceberg tables under the storage
-//! root, where the backup has that of a warehouse outside.
+//! root, where the backup has that of a warehouse outside, and for files of whole days that have no
+//! row of the time range.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ use futures::TryStreamExt;
 
 use crate::config::{Settings, Warehouse};
 use crate::manifest::{Inventory, Manifest, Skipped};
+use crate::operations::entries::records_by_path;
 use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::source::ICEBERG;
 use crate::{Error, Result};
@@ -84,12 +86,25 @@ pub(crate) async fn untouched(
         };
         keys.extend(live(storage, prefix.clone(), is_metadata).await?);
     }
+    let mut of_other_times = BTreeSet::new();
+    if !options.scope.time().is_open() {
+        for record in records_by_path(inventory, &options.scope)? {
+            let record = record?;
+            if !options
+                .scope
+                .contains_entry(&record.section(), &record.entry)
+            {
+                of_other_times.insert(record.entry.key);
+            }
+        }
+    }
     if !keys.is_empty() {
         // What the backup has is restored.
         for record in inventory.records_of(&Section::Data)? {
             keys.remove(&record?.entry.key);
         }
     }
+    keys.extend(of_other_times);
     Ok(keys)
 }
 

@@ -7,15 +7,18 @@ use crate::Result;
 use crate::operations::ArcBackup;
 use crate::operations::context::Context;
 use crate::operations::undo::listing::age;
+use crate::operations::undo::record;
 use crate::times;
 
-/// Removes it, before a backup, which says so as a warning. Where that fails the backup goes on.
+/// Removes it, before a backup, which says so as a warning, and what killed restores left of their
+/// records. Where that fails the backup goes on.
 pub(crate) async fn remove_expired(engine: &ArcBackup, context: &Context) -> Result<()> {
+    record::remove_leftovers(&context.settings, &context.operation_id);
     let Some(keep) = context.settings.backup.keep_set_aside else {
         return Ok(());
     };
     let now = Timestamp::now();
-    let (all, faults) = match engine.kept_restores().await {
+    let (all, faults) = match engine.list_set_aside().await {
         Ok(found) => found,
         Err(error) => (Vec::new(), vec![error]),
     };

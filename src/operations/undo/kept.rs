@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::files::{sync_folder, with_suffix};
 use crate::operations::undo::lines::ChangeLine;
-use crate::operations::undo::pending::{COMPANIONS, kept_pending};
+use crate::operations::undo::pending::kept_pending;
 use crate::operations::undo::record::Record;
-use crate::source::{kept_path, real_place, set_file_aside, snapshot};
+use crate::source::{WITH_COMPANIONS, kept_path, real_place, set_file_aside, snapshot};
 use crate::{Error, Result};
 
 /// How much of a file is read at once.
@@ -55,7 +55,7 @@ fn replaced_by(settings: &Settings, operation_id: &str) -> Vec<PathBuf> {
 /// Those that are there, companions included.
 fn with_companions(all: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<_> = (all.iter())
-        .flat_map(|kept| COMPANIONS.map(|suffix| with_suffix(kept, suffix)))
+        .flat_map(|kept| WITH_COMPANIONS.map(|suffix| with_suffix(kept, suffix)))
         .filter(|path| std::fs::symlink_metadata(path).is_ok())
         .collect();
     found.sort();
@@ -131,18 +131,22 @@ pub(crate) fn decide(
 pub(crate) struct KeptUndo {
     pub(crate) section: Section,
     pub(crate) files: Vec<KeptFile>,
-    /// Puts back those that are put back.
+    /// Those that are put back, each with the file that has its bytes.
+    entries: Vec<(Entry, PathBuf)>,
+    /// Puts them back.
     restore: Box<dyn Restore>,
+    /// What must be free on local disk before they are staged.
+    pub(crate) room: Vec<(PathBuf, u64)>,
 }
 
 impl KeptUndo {
-    /// Stages the files that return. Changes nothing that is live.
-    pub(crate) async fn stage(
+    /// Plans what returns. Writes nothing outside of the scratch folder.
+    pub(crate) async fn plan(
         section: &Section,
         files: Vec<KeptFile>,
         source: &dyn Source,
         staging: Staging,
-    ) -> Result<(Self, Vec<(PathBuf, u64)>)> {
+    ) -> Result<Self> {
         let mut entries = Vec::new();
         for file in &files {
             let KeptAction::PutBack(kept) = &file.action else {
@@ -156,22 +160,18 @@ impl KeptUndo {
         let rows = entries.iter().map(|(entry, _)| Ok(entry.clone()));
         let rows: Vec<_> = rows.collect();
         let summary = restore.plan(stream::iter(rows).boxed()).await?;
-        let staged = Self {
+        Ok(Self {
             section: section.clone(),
             files,
+            entries,
             restore,
-        };
-        if let Err(error) = staged.write(&entries).await {
-            if let Err(fault) = staged.abort().await {
-                tracing::warn!(error = %fault, "staged files stay until the next restore");
-            }
-            return Err(error);
-        }
-        Ok((staged, summary.room))
+            room: summary.room,
+        })
     }
 
-    async fn write(&self, entries: &[(Entry, PathBuf)]) -> Result<()> {
-        for (entry, from) in entries {
+    /// Stages the files that return. Changes nothing that is live.
+    pub(crate) async fn stage(&self) -> Result<()> {
+        for (entry, from) in &self.entries {
             let mut upload = self.restore.begin(entry).await?;
             let fault = |error| Error::io("read", from, error);
             let mut file = std::fs::File::open(from).map_err(fault)?;

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// What one restore, or undo, has set aside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeptRestore {
+pub struct SetAsideFiles {
     /// The operation; `None` of files that an earlier version of this program kept without it.
     pub operation_id: Option<String>,
     /// `restore` or `undo`; `None` where that is unknown.
@@ -35,7 +35,7 @@ pub struct KeptRestore {
     pub places: Vec<SetAside>,
 }
 
-impl KeptRestore {
+impl SetAsideFiles {
     fn add(&mut self, place: SetAside) {
         self.files += place.files;
         self.bytes += place.bytes;
@@ -53,20 +53,20 @@ impl ArcBackup {
     ///
     /// # Errors
     /// Where the records of restores can't be read.
-    pub async fn kept_restores(&self) -> Result<(Vec<KeptRestore>, Vec<Error>)> {
+    pub async fn list_set_aside(&self) -> Result<(Vec<SetAsideFiles>, Vec<Error>)> {
         let (found, faults) = self.set_aside().await;
         let records = record::all(&self.settings)?;
         let marker = self.restore_in_progress().await;
-        let mut all: Vec<KeptRestore> = Vec::new();
+        let mut all: Vec<SetAsideFiles> = Vec::new();
         for record in records.iter().filter(|record| !record.is_removed) {
-            all.push(KeptRestore {
+            all.push(SetAsideFiles {
                 operation_id: Some(record.operation_id.clone()),
                 operation: Some(record.kind),
                 backup_id: Some(record.backup_id.clone()),
                 since: record.started(),
                 can_be_undone: stack::can_be_undone(&records, record, marker.as_ref()),
                 is_finished: record.is_finished || completed_by(&records, record).is_some(),
-                ..KeptRestore::default()
+                ..SetAsideFiles::default()
             });
         }
         for place in found {
@@ -98,7 +98,7 @@ impl ArcBackup {
             }
         }
         // The places know whole seconds only.
-        let began = |one: &KeptRestore| {
+        let began = |one: &SetAsideFiles| {
             let record = records.iter().find(|record| is_of(one, record));
             record.and_then(Record::started).or(one.since)
         };
@@ -107,22 +107,22 @@ impl ArcBackup {
     }
 
     /// What the history knows of an operation without a record.
-    async fn unrecorded(&self, operation_id: Option<String>) -> KeptRestore {
+    async fn unrecorded(&self, operation_id: Option<String>) -> SetAsideFiles {
         let known = match &operation_id {
             Some(id) => self.history.get(id.clone()).await.ok().flatten(),
             None => None,
         };
-        KeptRestore {
+        SetAsideFiles {
             operation: known.as_ref().map(|known| known.operation),
             backup_id: known.as_ref().map(|known| known.backup_id.clone()),
             is_finished: known.is_some_and(|known| known.status == Status::Completed),
             operation_id,
-            ..KeptRestore::default()
+            ..SetAsideFiles::default()
         }
     }
 }
 
-fn is_of(one: &KeptRestore, record: &Record) -> bool {
+fn is_of(one: &SetAsideFiles, record: &Record) -> bool {
     one.operation_id.as_deref() == Some(&*record.operation_id)
 }
 
@@ -131,7 +131,7 @@ fn completed_by<'a>(all: &'a [Record], record: &Record) -> Option<&'a Record> {
     (all.iter()).rfind(|other| other.is_finished && other.earlier.contains(&record.operation_id))
 }
 
-fn expires_at(one: &KeptRestore, keep: Option<Duration>) -> Option<Timestamp> {
+fn expires_at(one: &SetAsideFiles, keep: Option<Duration>) -> Option<Timestamp> {
     if !one.is_finished || one.operation_id.is_none() {
         return None;
     }
@@ -139,6 +139,6 @@ fn expires_at(one: &KeptRestore, keep: Option<Duration>) -> Option<Timestamp> {
 }
 
 /// How old it is, for people.
-pub(crate) fn age(one: &KeptRestore, now: Timestamp) -> Option<Duration> {
+pub(crate) fn age(one: &SetAsideFiles, now: Timestamp) -> Option<Duration> {
     times::age(one.since?, now)
 }

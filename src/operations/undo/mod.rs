@@ -23,8 +23,8 @@ mod sections;
 mod stack;
 
 pub(crate) use expiry::remove_expired;
-pub use listing::KeptRestore;
+pub use listing::SetAsideFiles;
 pub use options::UndoRequest;
 pub use plan::UndoPlan;
-pub(crate) use record::Record;
+pub(crate) use record::{Record, remove_leftovers};
 pub(crate) use run::run;

@@ -8,13 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::files::{sync_folder, with_suffix};
 use crate::operations::undo::record::Record;
-use crate::source::{kept_path, real_place};
+use crate::source::{WITH_COMPANIONS, kept_path, pending_places};
 use crate::{Error, Result};
-
-/// What Arc adds to the name of a database that it has staged.
-const PENDING: &str = ".pending-restore";
-/// What SQLite keeps beside a database, and the database itself.
-pub(super) const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A staged database that a restore has moved away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +22,12 @@ pub(crate) struct MovedPending {
 
 /// Where an operation may have moved what Arc had staged for the database at `path`.
 fn candidates(path: &Path, operation_id: &str) -> Vec<MovedPending> {
-    let mut found: Vec<MovedPending> = Vec::new();
-    let places = [real_place(path).ok(), std::path::absolute(path).ok()];
-    for place in places.into_iter().flatten() {
-        let place = with_suffix(&place, PENDING);
-        let moved = MovedPending {
-            kept: kept_path(&place, operation_id),
-            place,
-        };
-        if !found.contains(&moved) {
-            found.push(moved);
-        }
-    }
-    found
+    let places = pending_places(path).into_iter();
+    let moved = places.map(|place| MovedPending {
+        kept: kept_path(&place, operation_id),
+        place,
+    });
+    moved.collect()
 }
 
 fn is_there(path: &Path) -> bool {
@@ -82,7 +70,7 @@ pub(crate) fn move_back(all: &[MovedPending]) -> Result<Vec<String>> {
             continue;
         }
         // The database last: without it Arc does not look for the others.
-        for suffix in COMPANIONS.iter().rev() {
+        for suffix in WITH_COMPANIONS.iter().rev() {
             let from = with_suffix(kept, suffix);
             match std::fs::rename(&from, with_suffix(place, suffix)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use arc_backup_core::{
-    Activity, ColdHeld, ExtraFiles, InvalidOperationId, OperationId, Scope, Section, Sink, Staging,
+    Activity, ColdHeld, ExtraFiles, InvalidOperationId, OperationId, Scope, Section, Sink,
+    StagedBefore, Staging,
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +97,7 @@ impl Planner<'_> {
             operation_id: self.operation_id.clone(),
             scratch: self.scratch.to_owned(),
             stage: self.operation_id.clone(),
-            resumes: false,
+            staged_before: StagedBefore::Nothing,
             cancel: self.cancel.clone(),
             activity: self.activity.clone(),
             extra_files: ExtraFiles::SetAside,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
-use crate::files::{create_folder, write_atomically};
+use crate::files::{create_folder, temporary_of, write_atomically};
 use crate::operations::context::Context;
 use crate::operations::undo::changes;
 use crate::operations::{ExtraFilesPolicy, OperationKind};
@@ -212,6 +212,29 @@ pub(crate) fn all(settings: &Settings) -> Result<Vec<Record>> {
     }
     records.sort_by_key(|record| (record.started(), record.operation_id.clone()));
     Ok(records)
+}
+
+/// Removes what killed operations left here: temporary files, and what was written of a record that
+/// does not count. One operation runs at a time; `own` is its id.
+pub(crate) fn remove_leftovers(settings: &Settings, own: &str) {
+    let folder = settings.backup.state_folder().join(FOLDER);
+    for child in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = child.path();
+        if child.file_name() == own || !path.is_dir() {
+            continue;
+        }
+        let record = path.join(RECORD);
+        let removed = match record.try_exists() {
+            Ok(true) => std::fs::remove_file(temporary_of(&record)),
+            Ok(false) => std::fs::remove_dir_all(&path),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, folder = %path.display(), "leftovers of a killed restore stay");
+        }
+    }
 }
 
 /// Removes the record of an operation. The record itself goes first: a part of it counts as none.

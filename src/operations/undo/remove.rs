@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::operations::undo::finish::remove_area;
 use crate::operations::undo::kept::remove_kept;
-use crate::operations::undo::listing::KeptRestore;
+use crate::operations::undo::listing::SetAsideFiles;
 use crate::operations::undo::record;
 use crate::operations::{ArcBackup, OperationKind};
 use crate::repository::{Holder, own};
@@ -18,7 +18,7 @@ impl ArcBackup {
     /// # Errors
     /// [`Error::UnknownOperation`] where it has set nothing aside; [`Error::Invalid`] where it was
     /// interrupted and has to be completed first; [`Error::Busy`] if an operation runs.
-    pub async fn remove_set_aside(&self, operation_id: &str) -> Result<KeptRestore> {
+    pub async fn remove_set_aside(&self, operation_id: &str) -> Result<SetAsideFiles> {
         self.check_place()?;
         let _starting = self.slots.starting.lock().await;
         if let Some(holder) = self.busy() {
@@ -30,8 +30,8 @@ impl ArcBackup {
         let _slot = self
             .slots
             .take(kind, &Holder::this(kind.as_str(), &own_id))?;
-        let (all, faults) = self.kept_restores().await?;
-        let is_it = |one: &&KeptRestore| one.operation_id.as_deref() == Some(operation_id);
+        let (all, faults) = self.list_set_aside().await?;
+        let is_it = |one: &&SetAsideFiles| one.operation_id.as_deref() == Some(operation_id);
         let Some(found) = all.iter().find(is_it) else {
             return Err(match faults.into_iter().next() {
                 Some(fault) => fault,

@@ -10,6 +10,7 @@ use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::disk_space::check_room;
 use crate::operations::restore::marker::RestoreMarker;
+use crate::operations::restore::plan_again::PlanAgain;
 use crate::operations::restore::staging::{discard_staged, discard_staged_beside};
 use crate::operations::undo::changes::LineWriter;
 use crate::operations::undo::finish::remove_what_was_set_aside;
@@ -43,16 +44,21 @@ impl Prepared<'_> {
     }
 
     async fn abort(&self) {
-        for kept in &self.kept {
-            if let Err(error) = kept.abort().await {
-                tracing::warn!(%error, section = %kept.section, "the next restore removes the staged files");
-            }
-        }
+        discard(&self.kept).await;
         for files in &self.files {
             // Nothing was set aside yet: this removes what was made to try it.
             if let Err(error) = files.own.remove().await {
                 tracing::warn!(%error, "an empty folder for files set aside may be left");
             }
+        }
+    }
+}
+
+/// Removes databases and configuration that were staged.
+async fn discard(staged: &[KeptUndo]) {
+    for kept in staged {
+        if let Err(error) = kept.abort().await {
+            tracing::warn!(%error, section = %kept.section, "the next restore removes the staged files");
         }
     }
 }
@@ -69,14 +75,27 @@ pub(crate) async fn run(context: &Context, undo: &UndoRequest) -> Result<()> {
         true => "nothing more was changed",
     };
     let mut problems = Problems::new(&context.running);
-    let prepared = context.or_cancelled(prepare(context, &mut problems, undo, &marker));
-    let prepared = prepared.await.map_err(|error| error.context(nothing))?;
-    let mut record = Record::new(context, earlier_of(&prepared.found));
-    record.undoes = Some(undo.operation_id.clone());
-    record.undoes_interrupted = !prepared.found.is_finished();
-    record.level = prepared.found.last().level + 1;
-    let begun = context.or_cancelled(begin(context, &prepared, &mut record, &marker));
-    if let Err(error) = begun.await {
+    let mut plan_again = PlanAgain::new(context);
+    let (prepared, record) = loop {
+        let mut staged = Vec::new();
+        let prepared = prepare(context, &mut problems, undo, &marker, &mut staged);
+        let mut prepared = match context.or_cancelled(prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                discard(&staged).await;
+                return Err(error.context(nothing));
+            }
+        };
+        prepared.kept = staged;
+        let mut record = Record::new(context, earlier_of(&prepared.found));
+        record.undoes = Some(undo.operation_id.clone());
+        record.undoes_interrupted = !prepared.found.is_finished();
+        record.level = prepared.found.last().level + 1;
+        let begun = begin(context, &prepared, &mut record, &marker, &mut plan_again);
+        let begun = context.or_cancelled(begun).await;
+        if let Ok(Begun::Yes) = begun {
+            break (prepared, record);
+        }
         prepared.abort().await;
         if let Err(error) = super::record::remove(&context.settings, &record.operation_id) {
             tracing::warn!(%error, "the record of an undo that changed nothing stays");
@@ -84,8 +103,9 @@ pub(crate) async fn run(context: &Context, undo: &UndoRequest) -> Result<()> {
         if let Err(error) = marker.remove_own().await {
             tracing::warn!(%error, "the restore marker of an undo that changed nothing stays until the next operation");
         }
-        return Err(error.context(nothing));
-    }
+        begun.map_err(|error| error.context(nothing))?;
+        context.running.progress.restart();
+    };
     apply(context, &marker, &prepared).await.map_err(|error| {
         let (done, all) = totals(&prepared.files);
         context.running.cause_of(error).context(format!(
@@ -123,15 +143,17 @@ fn totals(files: &[FilesUndo]) -> (u64, u64) {
     sums.fold((0, 0), |(done, all), (d, a)| (done + d, all + a))
 }
 
-/// Decides everything, and stages databases and configuration.
+/// Decides everything, and stages databases and configuration, each of which is added to `staged`.
 async fn prepare<'a>(
     context: &'a Context,
     problems: &mut Problems,
     undo: &UndoRequest,
     marker: &RestoreMarker<'_>,
+    staged: &mut Vec<KeptUndo>,
 ) -> Result<Prepared<'a>> {
     context.running.phase(Phase::Checking);
     let settings = &*context.settings;
+    super::record::remove_leftovers(settings, &context.operation_id);
     let found = stack::find(settings, &undo.operation_id, marker.interrupted())?;
     let found = found.ok_or_else(|| Error::UnknownOperation(undo.operation_id.clone()))?;
     // What an interrupted restore has staged shows what it has not brought: that stays until the
@@ -178,19 +200,14 @@ async fn prepare<'a>(
         );
     });
     context.running.phase(Phase::Staging);
-    let mut prepared = Prepared {
+    stage(&planner, planned.kept, staged).await?;
+    Ok(Prepared {
         found,
         files: planned.files,
         kept: Vec::new(),
         pending: planned.pending,
         arc,
-    };
-    let staged = stage(&planner, planned.kept, &mut prepared.kept).await;
-    if let Err(error) = staged {
-        prepared.abort().await;
-        return Err(error);
-    }
-    Ok(prepared)
+    })
 }
 
 /// Fails where files stand in the way, and names them.
@@ -226,15 +243,25 @@ async fn stage(
             continue;
         }
         let source = planner.source_of(&section)?;
-        let (undo, room) = KeptUndo::stage(&section, files, source, planner.staging()).await?;
+        let undo = KeptUndo::plan(&section, files, source, planner.staging()).await?;
+        rooms.extend(undo.room.iter().cloned());
         staged.push(undo);
-        rooms.extend(room);
     }
     check_room(&rooms)?;
+    for undo in &*staged {
+        undo.stage().await?;
+    }
     for undo in staged {
         undo.ready().await?;
     }
     Ok(())
+}
+
+/// Whether an undo has begun to change live data.
+enum Begun {
+    Yes,
+    /// Compaction has changed what it was decided from: it has to be decided again.
+    No,
 }
 
 /// Makes the last checks, records what is about to change, and writes the restore marker.
@@ -243,7 +270,8 @@ async fn begin(
     prepared: &Prepared<'_>,
     record: &mut Record,
     marker: &RestoreMarker<'_>,
-) -> Result<()> {
+    plan_again: &mut PlanAgain<'_>,
+) -> Result<Begun> {
     let settings = &*context.settings;
     let folder = record.make_folder(settings)?;
     for files in &prepared.files {
@@ -262,14 +290,15 @@ async fn begin(
         record.sections.push(section);
     }
     tracing::debug!(folder = %folder.display(), "what the undo changes is recorded");
-    if let Some(arc) = &prepared.arc {
-        arc.check_quiet().await?;
+    if plan_again.is_necessary(prepared.arc.as_ref()).await? {
+        return Ok(Begun::No);
     }
     context.check_cancelled()?;
     context.check_lock().await?;
     record.write(settings)?;
     let sections = prepared.sections();
-    marker.applying(&sections, prepared.changes_data()).await
+    marker.applying(&sections, prepared.changes_data()).await?;
+    Ok(Begun::Yes)
 }
 
 async fn apply(

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use crate::manifest::{FILE_LIST, Inventory, Manifest, Record, Skipped, is_data_file};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
-use crate::operations::entries::records_in;
+use crate::operations::entries::records_by_path;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::holders::Holders;
@@ -194,7 +194,7 @@ fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
     scope: &Scope,
     is_here: F,
 ) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a, F>> {
-    let records = records_in(inventory, scope)?;
+    let records = records_by_path(inventory, scope)?;
     let in_part = records.filter(move |record| match record {
         Ok(record) => is_here(record),
         Err(_) => true,

@@ -23,7 +23,7 @@ fn exported(instance: &Instance, id: &str, name: &str) -> Vec<u8> {
 }
 
 /// The same with another target beside the default one.
-fn with_far(instance: &Instance) {
+pub(super) fn with_far(instance: &Instance) {
     instance.configure("[backup.targets.second]\ntype = \"local\"\nlocal_path = \"./second\"");
 }
 
@@ -225,6 +225,7 @@ fn a_cut_or_changed_archive_is_refused_and_leaves_nothing() {
             "nothing was imported",
         );
     }
+    refused("cut", &archive[..archive.len() / 2], ": it is cut off;");
     let more = [&archive[..], b"more"].concat();
     refused("garbage behind it", &more, "behind its end");
     let twice = [&archive[..], &archive[..]].concat();
@@ -232,6 +233,16 @@ fn a_cut_or_changed_archive_is_refused_and_leaves_nothing() {
     let ended = repacked(&archive, |plain| plain.extend([1; 512]));
     refused("garbage in the stream", &ended, "behind its last file");
     refused("no archive", b"PAR1", "nothing was imported");
+    // A fault of the disk says nothing of the archive.
+    let folder = instance.path("a-folder");
+    std::fs::create_dir(&folder).unwrap();
+    let output = instance.run(&["import", folder.to_str().unwrap(), "--target", "second"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("a-folder") && said.contains("directory") && !said.contains("whole archive"),
+        "{said}"
+    );
     let large = (good
         .iter()
         .position(|(name, _)| name.ends_with("large.parquet")))

@@ -171,3 +171,81 @@ fn the_live_data_is_compared_without_reading_it() {
     );
     assert!(diff["warnings"].to_string().contains("iot"), "{diff}");
 }
+
+/// Guards against: a comparison of a part that counts other files, and a misspelt part that looks
+/// like no difference.
+#[test]
+fn a_part_is_compared_alone() {
+    let instance = small();
+    set_back(&instance);
+    let first = instance.backup();
+    change(&instance);
+    std::fs::create_dir_all(instance.path("data/arc/late/cpu/2027/01/13/22")).unwrap();
+    std::fs::write(
+        instance.path("data/arc/late/cpu/2027/01/13/22/a.parquet"),
+        b"late",
+    )
+    .unwrap();
+    let second = instance.backup();
+    let service = instance.serve();
+    let all = instance.json(&["diff", &first, &second]).1;
+    for other in [&*second, "--live"] {
+        let diff = |part: &[&str]| instance.json(&[&["diff", &first, other], part].concat());
+        let (code, one) = diff(&["--include", "iot.temperature"]);
+        assert_eq!(code, 0, "{one}");
+        assert_eq!(one["parts"].as_array().unwrap().len(), 1, "{one}");
+        for kind in ["added", "removed", "changed"] {
+            assert_eq!(of(&one, kind).0, 1, "{other}: {kind}: {one}");
+        }
+        assert_eq!(one["selection"]["include"][0], "iot.temperature");
+        let (_, rest) = diff(&["--exclude", "iot.temperature", "--exclude", "late"]);
+        assert_eq!(named(&rest, "changed"), ["data/metrics/large.parquet"]);
+        assert_eq!((of(&rest, "added"), of(&rest, "removed")), ((0, 0), (0, 0)));
+        // Of a database that one side has alone, and of some hours.
+        for part in [
+            &["--include", "late"][..],
+            &["--from", "2027-01-13", "--until", "2027-01-14"],
+            &["--include", "late/cpu/**"],
+        ] {
+            let (code, one) = diff(part);
+            assert_eq!(code, 0, "{other}, {part:?}: {one}");
+            let path = "data/late/cpu/2027/01/13/22/a.parquet";
+            assert_eq!(named(&one, "added"), [path], "{other}, {part:?}");
+            assert_eq!((of(&one, "removed").0, of(&one, "changed").0), (0, 0));
+        }
+        for (part, words) in [
+            (&["--include", "iott"][..], &["iott"][..]),
+            (
+                &["--include", "iot", "--include", "iot/x/**"],
+                &["iot/x/**", "matches"],
+            ),
+            (
+                &["--from", "2027-01-14", "--until", "2027-01-13"],
+                &["ends at"],
+            ),
+        ] {
+            fails(
+                &instance,
+                &[&["diff", &first, other], part].concat(),
+                2,
+                words,
+            );
+        }
+        if other != "--live" {
+            let part = ["diff", &first, other, "--exclude", "nothing.at_all"];
+            fails(&instance, &part, 2, &["nothing.at_all"]);
+        }
+        let query = match other {
+            "--live" => "live=true".to_owned(),
+            id => format!("b={id}"),
+        };
+        let base = format!("/api/v1/backup/diff?a={first}&{query}");
+        let answer = service.get(&format!("{base}&exclude=iot.temperature&exclude=late"));
+        assert_eq!(answer.json(), rest);
+        for wrong in ["include=iott", "from=yesterday", "include="] {
+            let answer = service.get(&format!("{base}&{wrong}"));
+            assert_eq!(answer.status, 400, "{wrong}: {}", answer.text);
+        }
+    }
+    assert!(all.get("selection").is_none(), "{all}");
+}

@@ -16,15 +16,18 @@ fn somebody() -> Who {
     }
 }
 
-/// Guards against: a backup that looks like one made by hand, or that is not verified.
+/// Guards against: a backup that looks like one made by hand, or that is not verified or rehearsed.
 #[test]
 fn each_step_is_an_operation_of_its_schedule() {
-    let settings = format!("{HOURLY}verify = \"full\"\nlabels = [\"by-itself\"]\n");
+    let settings =
+        format!("{HOURLY}verify = \"full\"\nrehearse = \"50%\"\nlabels = [\"by-itself\"]\n");
     let world = World::new(&settings, "2026-11-01T00:30:00Z");
     world.quiet_at("2026-11-01T00:59:59Z", "hourly");
-    world.at("2026-11-01T01:00:00Z", "hourly", 2);
+    world.at("2026-11-01T01:00:00Z", "hourly", 3);
     let operations = world.operations("hourly");
-    assert_eq!(world.did("hourly"), ["backup", "verify"]);
+    assert_eq!(world.did("hourly"), ["backup", "verify", "rehearse"]);
+    let (_, shown) = (world.instance).json(&["show", &operations[0].backup_id]);
+    assert_eq!(shown["last_rehearsed"]["share"], 0.5, "{shown}");
     for operation in &operations {
         assert_eq!(operation.origin, Origin::Schedule, "{operation:?}");
         assert_eq!(operation.actor, "hourly", "{operation:?}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_backup::{
     ArcBackup, Clock, EngineWork, Operation, OperationFilter, Overrides, Registry, Running,
-    ScheduleSettings, ScheduleWork, ScheduledVerification, Scheduler, Status,
+    ScheduleSettings, ScheduleWork, ScheduledRehearsal, ScheduledVerification, Scheduler, Status,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -94,6 +94,16 @@ impl ScheduleWork for TestWork {
         how: ScheduledVerification,
     ) -> arc_backup::Result<Operation> {
         self.engine.verify(schedule, backup_id, from, how).await
+    }
+
+    async fn rehearse(
+        &self,
+        schedule: &ScheduleSettings,
+        backup_id: &str,
+        from: Option<&str>,
+        how: ScheduledRehearsal,
+    ) -> arc_backup::Result<Operation> {
+        self.engine.rehearse(schedule, backup_id, from, how).await
     }
 
     async fn prune(

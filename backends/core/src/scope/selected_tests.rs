@@ -1,6 +1,7 @@
 //! What a selection and a range of time take: tables, and random paths and scopes.
 
 use super::*;
+use crate::RowTimes;
 
 fn items(texts: &[&str]) -> Vec<Selector> {
     let parse = |text: &&str| text.parse().expect("an item");
@@ -138,6 +139,42 @@ fn a_range_of_time_is_one_of_hours_and_of_days_that_it_touches() {
     assert_eq!(days.whole_days(), days);
     let moment = "2026-11-20T05:00:00Z".parse().ok();
     assert!(TimeRange::new(moment, moment).is_err());
+}
+
+/// Guards against: a file of a day that is restored, or refused, for hours that it has no row of.
+#[test]
+fn the_file_of_a_day_belongs_to_the_hours_that_it_has_rows_of() {
+    let hours = Scope::whole().in_time(range("2026-11-20T05:30:00Z", "2026-11-20T06:00:00Z"));
+    let hour = |text: &str| format!("iot/cpu/2026/11/{text}/a.parquet");
+    let second = |text: &str| {
+        let moment: jiff::Timestamp = format!("2026-11-20T{text}Z").parse().expect("a time");
+        moment.as_second()
+    };
+    for (place, from, until, expected) in [
+        ("20", "00:00:00", "04:59:59", false),
+        ("20", "00:00:00", "05:00:00", true),
+        ("20", "05:10:00", "05:20:00", true),
+        ("20", "05:59:59", "23:00:00", true),
+        ("20", "06:00:00", "23:00:00", false),
+        ("20", "00:00:00", "23:00:00", true),
+        // The file of an hour goes with its partition.
+        ("20/05", "05:00:00", "05:10:00", true),
+        ("20/04", "05:40:00", "05:50:00", false),
+    ] {
+        let times = RowTimes {
+            min: second(from),
+            max: second(until),
+        };
+        let mut entry = Entry::new(Key::parse(&hour(place)).expect("a key"), 1);
+        let by_path = hours.contains_entry(&Section::Data, &entry);
+        assert_eq!(by_path, place != "20/04", "rows unknown: {place}");
+        entry.rows = Some(crate::Rows {
+            count: 2,
+            times: Some(times),
+        });
+        let found = hours.contains_entry(&Section::Data, &entry);
+        assert_eq!(found, expected, "{place}, {from} to {until}");
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::RowTimes;
+
 /// Nanoseconds of an hour.
 const HOUR: i128 = 3600 * 1_000_000_000;
 /// Hours of a day.
@@ -115,6 +117,12 @@ impl TimeRange {
     pub(super) fn overlaps(&self, period: Period) -> bool {
         let (from, until) = self.hours();
         period.start < until && from < period.start + period.hours
+    }
+
+    /// Whether some of the rows may be in it, in full hours.
+    pub(super) fn overlaps_rows(&self, times: RowTimes) -> bool {
+        let (from, until) = self.hours();
+        times.min < until.saturating_mul(3600) && from.saturating_mul(3600) <= times.max
     }
 
     /// Whether the period is that of a day, and only a part of it is in the range.

@@ -219,7 +219,9 @@ impl<'a> RestoreMarker<'a> {
             folders: None,
             selection: None,
             new_instance: (self.context.new_instance.as_ref())
-                .map(|new| new.folder().display().to_string()),
+                .and_then(|new| Some(new.folder()?.display().to_string())),
+            to_storage: (self.context.new_instance.as_ref())
+                .and_then(|new| new.storage().map(str::to_owned)),
             over_existing: self.options.over_existing,
             rename: self.options.rename.clone(),
             done: done.to_vec(),
@@ -307,7 +309,7 @@ pub(crate) fn check_covers_interrupted(
         return Ok(());
     };
     let context = marker.context;
-    let config_place = || check_config_place(&context.settings.config_path, &context.operation_id);
+    let config_place = || check_config_place(&context.settings.config_path);
     let mut omitted: Vec<_> = (interrupted.sections.iter())
         .map(String::as_str)
         .filter(|name| !sections.iter().any(|section| section.as_str() == *name))
