@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, options: &ExportOptions) -> Result<()
     let began = Timestamp::now();
     context.running.phase(Phase::ReadingInventory);
     let source = Source::read(context, &context.repository).await?;
-    let lists = Lists::write(context, &source, began)?;
+    let lists = Lists::write(context, &source, began).await?;
     let summary = lists.inventory.summary();
     (context.running.progress).expect(summary.entries, summary.bytes);
     context.running.phase(Phase::Copying);
@@ -65,7 +65,7 @@ struct Lists {
 }
 
 impl Lists {
-    fn write(context: &Context, source: &Source, began: Timestamp) -> Result<Self> {
+    async fn write(context: &Context, source: &Source, began: Timestamp) -> Result<Self> {
         let scratch = context.scratch()?;
         let mut own = Spool::create(&scratch.join("exported.jsonl"))?;
         for record in source.inventory.records()? {
@@ -89,7 +89,8 @@ impl Lists {
             compression: Some(manifest::ZSTD.to_owned()),
             ..inventory.summary().clone()
         };
-        compress(inventory.path(), &scratch.join(summary.name()))?;
+        let (from, to) = (inventory.path().to_owned(), scratch.join(summary.name()));
+        tokio::task::spawn_blocking(move || compress(&from, &to)).await??;
         let target = source.loaded.manifest.target.clone();
         let manifest = sealed(
             source,

@@ -62,8 +62,8 @@ impl ArcBackup {
             Err(error) => return error,
             Ok(Some(undo)) => format!("was taken back already, by {}", undo.operation_id),
             Ok(None) if found.status == Status::Completed => {
-                "has no record: it restored into a new folder or another storage (`--to`, `--to-storage`), or it was taken back, or what it set aside was \
-                 removed; `arc-backup set-aside` lists what restores have set aside"
+                "has no record: it restored into a new folder or another storage (`--to`, `--to-storage`), or it was taken back, \
+                 or what it set aside was removed; `arc-backup set-aside` lists what restores have set aside"
                     .to_owned()
             }
             Ok(None) => {
