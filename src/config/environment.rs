@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::backends::Backends;
+use super::other_storages::TABLE as STORAGES;
 use super::tiering::COLD;
 use super::values::Values;
 use super::variables::{in_variables, separate_variable, variable};
@@ -127,10 +128,13 @@ pub(super) fn read_secret_files(
     let secrets = backends.secrets();
     let targets = names.iter().map(|name| values.target_table(name));
     let targets: Vec<_> = targets.collect();
+    let storages = values.keys(STORAGES).into_iter();
+    let storages: Vec<_> = storages.map(|name| format!("{STORAGES}.{name}")).collect();
     let of_stores = ["storage", COLD]
         .map(str::to_owned)
         .into_iter()
         .chain(targets)
+        .chain(storages)
         .flat_map(|table| (secrets.iter()).map(move |key| format!("{table}.{key}")));
     let keys = of_stores.chain(SECRETS.map(str::to_owned));
     let variables = keys.flat_map(|key| {

@@ -2,6 +2,7 @@
 
 use super::backends::Backends;
 use super::environment::{TARGET_NAMES, fields, names_in_file, unannounced};
+use super::other_storages::is_variable as is_of_storage;
 use super::tables::ARC_TABLES;
 use super::values::Values;
 use super::variables::in_variables;
@@ -55,9 +56,6 @@ const OTHER_VARIABLES: [&str; 5] = [
     "ARC_TOKEN_FILE",
     "MONITOR_TOKEN_FILE",
 ];
-
-/// How the variables of the storages that a restore may write to begin.
-const STORAGES: &str = "STORAGES_";
 
 /// The sections that are read. Another one may be Arc's, unless its name is close to one of these.
 const SECTIONS: [&str; 11] = [
@@ -194,7 +192,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         if OTHER_VARIABLES.contains(&name)
             || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
             || is_own_variable(name)
-            || name.starts_with(STORAGES)
+            || is_of_storage(values, backends, name)
             || ignored.contains(&&variable)
         {
             continue;
@@ -240,7 +238,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         let key = name.strip_suffix("_FILE").unwrap_or(name);
         if known.iter().any(|known| known == key)
             || is_own_variable(name)
-            || name.starts_with(STORAGES)
+            || is_of_storage(values, backends, name)
             || name.starts_with("TARGETS_")
         {
             continue;

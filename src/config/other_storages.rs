@@ -6,48 +6,43 @@ use std::path::Path;
 use toml::Value;
 
 use super::backends::Backends;
-use super::settings::Settings;
 use super::values::Values;
+use super::variables::in_variables;
 use crate::nearest::{hint, nearest};
 use crate::{Error, Result};
 
 /// The table of the storages.
-const TABLE: &str = "arc_backup.storages";
+pub(super) const TABLE: &str = "arc_backup.storages";
 /// The key that each has beside those of its kind.
 const KIND: &str = "backend";
+/// How the variables of the storages begin, behind `ARC_BACKUP_`.
+const VARIABLES: &str = "STORAGES_";
 
-impl Settings {
-    /// The settings of an instance that has its data in the storage of this name, and nothing else.
-    /// The program's own files of it are in the folder `state`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where there is no such storage; [`Error::Config`] names what is wrong
-    /// with its table.
-    pub(crate) fn of_other_storage(&self, name: &str, state: &Path) -> Result<Self> {
-        let names = self.values.keys(TABLE);
-        if !names.iter().any(|known| known == name) {
-            let known: Vec<_> = names.iter().map(String::as_str).collect();
-            return Err(Error::Invalid(match known[..] {
-                [] => format!(
-                    "no storage {name:?}: none is configured (`[{TABLE}.{name}]`, with the keys of `[storage]`)"
-                ),
-                _ => format!("no storage {name:?}: {}", hint(name, &known)),
-            }));
-        }
-        let table = format!("{TABLE}.{name}");
-        let keys = keys(&self.values, &self.backends, &table)?;
-        let values = as_storage(&self.values, &table, &keys, state)?;
-        let mut settings =
-            Self::from_values(values, self.backends.clone(), state.join("arc.toml"), false)
-                .map_err(|error| match error {
-                    Error::Config(text) => {
-                        Error::Config(text.replace("`storage.", &format!("`{table}.")))
-                    }
-                    other => other,
-                })?;
-        settings.databases.clear();
-        Ok(settings)
+/// The configuration of an instance that has its data in the storage of this name, and nothing
+/// else, and the table of that storage. The program's own files of it are in the folder `state`.
+///
+/// # Errors
+/// [`Error::Invalid`] where there is no such storage; [`Error::Config`] names what is wrong with
+/// its table.
+pub(super) fn configuration(
+    values: &Values,
+    backends: &Backends,
+    name: &str,
+    state: &Path,
+) -> Result<(Values, String)> {
+    let names = values.keys(TABLE);
+    if !names.iter().any(|known| known == name) {
+        let known: Vec<_> = names.iter().map(String::as_str).collect();
+        return Err(Error::Invalid(match known[..] {
+            [] => format!(
+                "no storage {name:?}: none is configured (`[{TABLE}.{name}]`, with the keys of `[storage]`)"
+            ),
+            _ => format!("no storage {name:?}: {}", hint(name, &known)),
+        }));
     }
+    let table = format!("{TABLE}.{name}");
+    let keys = keys(values, backends, &table)?;
+    Ok((as_storage(values, &table, &keys, state)?, table))
 }
 
 /// The keys of the table's kind.
@@ -84,6 +79,22 @@ fn keys(values: &Values, backends: &Backends, table: &str) -> Result<Vec<&'stati
         )));
     }
     Ok(known)
+}
+
+/// Whether a variable, by its name behind `ARC_BACKUP_`, sets a key of a storage of the file.
+pub(super) fn is_variable(values: &Values, backends: &Backends, name: &str) -> bool {
+    let names = values.keys(TABLE).into_iter();
+    let of_storage = names.filter_map(|storage| {
+        let rest = name.strip_prefix(VARIABLES)?;
+        rest.strip_prefix(&format!("{}_", in_variables(&storage)))
+    });
+    let (keys, secrets) = (backends.storage_keys(), backends.secrets());
+    let is_key = |field: &str| {
+        let key = field.to_ascii_lowercase();
+        let secret = key.strip_suffix("_file").unwrap_or_default();
+        key == KIND || keys.contains(&&*key) || secrets.contains(&secret)
+    };
+    of_storage.into_iter().any(is_key)
 }
 
 /// A configuration that has these keys of `table` as its `[storage]`, and that no variable changes.

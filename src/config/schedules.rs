@@ -104,6 +104,11 @@ fn share(text: &str) -> Option<f64> {
     (percent > 0.0 && percent <= 100.0).then_some(percent / 100.0)
 }
 
+/// A share as the percent that was written: 7, and not 7.000000000000001.
+fn percent(share: f64) -> f64 {
+    (share * 1e8).round() / 1e6
+}
+
 /// How much of its backups a schedule rehearses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ScheduledRehearsal {
@@ -128,7 +133,7 @@ impl std::fmt::Display for ScheduledRehearsal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full => f.write_str("full"),
-            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::Share(share) => write!(f, "{}%", percent(*share)),
         }
     }
 }
@@ -138,7 +143,7 @@ impl std::fmt::Display for ScheduledVerification {
         match self {
             Self::Quick => f.write_str("quick"),
             Self::Full => f.write_str("full"),
-            Self::Sample(share) => write!(f, "sample:{}%", share * 100.0),
+            Self::Sample(share) => write!(f, "sample:{}%", percent(*share)),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::keys::{misspelt, unknown_target};
 use super::location::search;
 use super::monitor::monitor_token;
 use super::not_included::not_included;
+use super::other_storages;
 use super::own_table::both_set;
 use super::placeholder::{is_placeholder, unfilled};
 use super::retention::RetentionSettings;
@@ -113,7 +114,26 @@ impl Settings {
         Self::from_values(values, backends.clone(), path, false)
     }
 
-    pub(super) fn from_values(
+    /// The settings of an instance that has its data in the storage of this name, and nothing else.
+    /// The program's own files of it are in the folder `state`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there is no such storage; [`Error::Config`] names what is wrong
+    /// with its table.
+    pub(crate) fn of_other_storage(&self, name: &str, state: &Path) -> Result<Self> {
+        let (values, table) =
+            other_storages::configuration(&self.values, &self.backends, name, state)?;
+        let path = state.join("arc.toml");
+        let settings = Self::from_values(values, self.backends.clone(), path, false);
+        let mut settings = settings.map_err(|error| match error {
+            Error::Config(text) => Error::Config(text.replace("`storage.", &format!("`{table}."))),
+            other => other,
+        })?;
+        settings.databases.clear();
+        Ok(settings)
+    }
+
+    fn from_values(
         mut values: Values,
         backends: Backends,
         config_path: PathBuf,
@@ -126,6 +146,7 @@ impl Settings {
             "backup.targets",
             "arc_backup",
             "arc_backup.targets",
+            "arc_backup.storages",
             "retention",
             "continuous_query",
             "iceberg",

@@ -31,7 +31,7 @@ pub(crate) struct Context {
     pub(crate) storage: Arc<dyn Sink>,
     /// The state folder of this instance, also where a restore makes another one.
     pub(crate) state_folder: PathBuf,
-    /// The instance that a restore makes in a folder.
+    /// The instance that a restore makes, in a folder or in another storage.
     pub(crate) new_instance: Option<NewInstance>,
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,

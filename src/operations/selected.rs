@@ -30,10 +30,16 @@ pub(crate) fn check_names_of_either(
     [a, b]: [(&BackupId, &Manifest); 2],
     scope: &Scope,
 ) -> Result<()> {
-    match (check_names(a.0, a.1, scope), check_names(b.0, b.1, scope)) {
-        (Err(error), Err(_)) => Err(error),
-        _ => Ok(()),
+    if !scope.includes(&Section::Data) || a.1.databases.is_empty() || b.1.databases.is_empty() {
+        return Ok(());
     }
+    let selection = scope.selection();
+    for item in selection.include().iter().chain(selection.exclude()) {
+        if let (Err(text), Err(_)) = (check_name(a.0, a.1, item), check_name(b.0, b.1, item)) {
+            return Err(Error::Invalid(text));
+        }
+    }
+    Ok(())
 }
 
 fn check_name(id: &BackupId, manifest: &Manifest, item: &Selector) -> Result<(), String> {

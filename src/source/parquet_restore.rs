@@ -462,10 +462,7 @@ impl Restore for ParquetRestore {
     }
 
     async fn leave_staged(&self) -> Result<u64> {
-        let mut left = 0;
-        for step in self.steps.read()? {
-            left += u64::from(step?.action == Action::Staged);
-        }
+        let left = self.count_left().await?;
         // No marker names files that were staged and not recorded; those of an earlier run have its
         // marker.
         if self.storage.staging().is_none() || (left == 0 && !self.staging.staged_before.any()) {

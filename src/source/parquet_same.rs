@@ -86,6 +86,26 @@ impl ParquetRestore {
         Ok(())
     }
 
+    /// How many files are staged, where the restore ends before its first change.
+    pub(super) async fn count_left(&self) -> Result<u64> {
+        let mut left = 0;
+        // An earlier plan of this operation may have staged what this one has not come to.
+        let area = (self.storage.staging())
+            .filter(|_| self.staging.staged_before == StagedBefore::ByThisOperation);
+        for step in self.steps.read()? {
+            let step = step?;
+            left += u64::from(match (area, step.action) {
+                (Some(area), Action::Need) => {
+                    let staged = area.open(&step.key()?, &self.staging.stage).await?;
+                    staged.is_some()
+                }
+                (None, Action::Staged) => true,
+                _ => false,
+            });
+        }
+        Ok(left)
+    }
+
     /// Whether these very bytes are staged already.
     pub(super) async fn is_staged_already(&self, entry: &Entry) -> Result<bool> {
         let (Some(area), true, Some(digest)) = (

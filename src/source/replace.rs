@@ -145,13 +145,20 @@ pub(super) fn probes(path: &Path) -> [PathBuf; 2] {
 
 /// Tries to make a file beside `path` and to rename another one over it; removes both.
 fn try_folder(path: &Path) -> io::Result<()> {
-    let [one, other] = probes(path);
-    let tried = files::create_file(&one)
-        .and_then(|_| files::create_file(&other))
-        .and_then(|_| std::fs::rename(&one, &other));
-    for probe in [one, other] {
-        let _ = std::fs::remove_file(probe);
-    }
+    let probes = probes(path);
+    let remove = || {
+        for probe in &probes {
+            let _ = std::fs::remove_file(probe);
+        }
+    };
+    // Never through a link that somebody has put there.
+    let create = |probe: &Path| File::create_new(probe).map(drop);
+    remove();
+    let [one, other] = &probes;
+    let tried = create(one)
+        .and_then(|()| create(other))
+        .and_then(|()| std::fs::rename(one, other));
+    remove();
     tried
 }
 

@@ -101,6 +101,24 @@ pub(super) fn the_file_of_a_day_does_not_hinder_hours_that_it_has_no_row_of() {
         let mut expected = before;
         expected.insert(hour.to_owned(), b"late rows".to_vec());
         assert!(live_files(&place) == expected, "{kind:?}: other files");
+        // Where extra files stay, it is none of them.
+        let part = ["restore", &id, "--include", "metrics.cpu", "--yes"];
+        let hour_alone = [
+            "--from",
+            "2026-11-21T20:00:00Z",
+            "--until",
+            "2026-11-21T21:00:00Z",
+        ];
+        let keep = ["--extra-files", "keep"];
+        let (code, kept) = instance.json(&[&part[..], &hour_alone[..], &keep[..]].concat());
+        assert_eq!(code, 0, "{kind:?}: {kept}");
+        assert_eq!(kept["plan"]["extra_files"], 0, "{kind:?}: {kept}");
+        assert!(!kept["warnings"].to_string().contains("kept"), "{kept}");
+        // A verification of the same part reads the same files.
+        let verify = ["verify", &id, "--include", "metrics.cpu"];
+        let (code, verified) = instance.json(&[&verify[..], &hour_alone[..]].concat());
+        assert_eq!(code, 0, "{kind:?}: {verified}");
+        assert_eq!(verified["total_files"], 1, "{kind:?}: {verified}");
         // A part that has none of the rows asked for is no part.
         let (code, failed) = times("2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z");
         assert_eq!(code, 1, "{kind:?}: {failed}");

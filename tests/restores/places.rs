@@ -208,6 +208,7 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
     with_storage(&instance, "target", &Place::s3(&server, "backups", ""));
     instance.configure(
         "[arc_backup.storages.no-kind]\nlocal_path = \"x\"\n\
+         [arc_backup.storages.\"/a.b\"]\nbackend = \"local\"\nlocal_path = \"/a.b\"\n\
          [arc_backup.storages.ftp]\nbackend = \"ftp\"\n\
          [arc_backup.storages.no-bucket]\nbackend = \"s3\"\n\
          [arc_backup.storages.misspelt]\nbackend = \"s3\"\ns3_bucket = \"b\"\ns3_prefx = \"x\"\n",
@@ -233,6 +234,9 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
         (&["misspelt"], &["s3_prefx", "did you mean \"s3_prefix\""]),
         (&["test", "--with-config"], &["--with-config"]),
         (&["test", "--to", "x"], &["--to"]),
+        (&["test", "--extra-files", "remove"], &["--extra-files"]),
+        (&["../x"], &["no storage \"../x\""]),
+        (&["/a.b"], &["can't be the name"]),
         (&["test", "--include", "iott"], &["no database \"iott\""]),
     ] {
         let arguments = [
@@ -264,6 +268,44 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
     assert!(contents(&full.sink).len() == 1);
 }
 
+/// Guards against: secrets that must be in the file, and a misspelt variable that nobody notices.
+pub(super) fn variables_set_the_keys_of_a_storage() {
+    let server = s3_server();
+    let instance = small();
+    let id = instance.backup();
+    let place = Place::s3(&server, "data", "variables");
+    let secret = format!("s3_secret_key = \"{}\"\n", stores::SECRETS[0]);
+    assert!(place.config.contains(&secret));
+    instance.configure(&format!(
+        "[arc_backup.storages.my-test]\nbackend = \"s3\"\n{}",
+        place.config.replace(&secret, "")
+    ));
+    let file = instance.path("secret");
+    std::fs::write(&file, stores::SECRETS[0]).unwrap();
+    let restore = ["restore", &*id, "--to-storage", "my-test"];
+    let variable = "ARC_BACKUP_STORAGES_MY_TEST_S3_SECRET_KEY";
+    let misspelt = instance
+        .command(&restore)
+        .env(format!("{variable}S"), "x")
+        .output()
+        .unwrap();
+    let said = text(&misspelt);
+    assert_ne!(misspelt.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains(&format!("`{variable}S` is not a known key")),
+        "{said}"
+    );
+    let done = instance
+        .command(&restore)
+        .env(format!("{variable}_FILE"), &file)
+        .output()
+        .unwrap();
+    let said = text(&done);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(!said.contains("not a known key"), "{said}");
+    assert!(contents(&place.sink) == contents(&Place::local(&instance, "data/arc").sink));
+}
+
 /// Guards against: half a copy in another storage that nothing completes, or that is taken for a
 /// whole one.
 pub(super) fn a_killed_restore_to_a_storage_is_completed() {
@@ -285,6 +327,25 @@ pub(super) fn a_killed_restore_to_a_storage_is_completed() {
         assert!(is_half > 0, "{kind:?}: nothing was restored yet");
         let again = ["restore", &*other, "--to-storage", "test"];
         refused(&instance, &again, &["interrupted restore of backup", &id]);
+        // The name leads to another place now, and back.
+        let config = std::fs::read_to_string(instance.path("arc.toml")).unwrap();
+        let other_place = config.replace("others/100", "others/101");
+        std::fs::write(instance.path("arc.toml"), other_place).unwrap();
+        refused(
+            &instance,
+            &arguments,
+            &["interrupted restore of backup", "others/100"],
+        );
+        std::fs::write(instance.path("arc.toml"), config).unwrap();
+        // One that fails before it changes anything leaves it as it is.
+        let manifest = instance.backup_folder(&id).join("manifest.json");
+        let inventory = instance.backup_folder(&id).join("inventory.jsonl.zst");
+        assert!(manifest.exists());
+        let away = instance.path("away");
+        std::fs::rename(&inventory, &away).unwrap();
+        let failed = instance.run(&arguments);
+        assert_eq!(failed.status.code(), Some(1), "{kind:?}: {}", text(&failed));
+        std::fs::rename(&away, &inventory).unwrap();
         let (code, done) = instance.json(&arguments);
         assert_eq!(code, 0, "{kind:?}: {done}");
         assert!(live(&instance) == before, "{kind:?}");

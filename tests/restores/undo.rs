@@ -149,7 +149,7 @@ fn once_more(of: &Restored) -> Restored {
 /// is how many calls it dies at, beside those that change something.
 fn killed(kind: Kind, limit: usize) {
     let first = restored_in(kind);
-    let mut runs = 0;
+    let (mut runs, mut deaths) = (0, 0);
     for fault in ["die:before", "die:after"] {
         let counting = once_more(&first);
         let arguments = ["undo", counting.restore.as_str(), "--yes"];
@@ -183,11 +183,11 @@ fn killed(kind: Kind, limit: usize) {
                 trace[number - 1],
                 text(&died)
             );
-            if died.status.signal() != Some(9) {
-                assert!(
-                    case.contains(".needed") || number > trace.len() - 5,
-                    "{case}"
-                );
+            if died.status.signal() == Some(9) {
+                deaths += 1;
+            } else {
+                // Elsewhere, the number of calls is not the same in each run.
+                assert!(case.contains(".needed") || kind != Kind::Local, "{case}");
             }
             let (_, shown) = instance.json(&["status"]);
             if let Some(marker) = shown.get("restore_in_progress") {
@@ -206,10 +206,12 @@ fn killed(kind: Kind, limit: usize) {
                 shown.get("restore_in_progress").is_none(),
                 "{case}: {shown}"
             );
+            let left = named_like(&instance.path("data"), &[".arc-backup-2", ".tmp"]);
+            assert_eq!(left, Vec::<String>::new(), "{case}");
         }
     }
-    println!("{kind:?}: {runs} killed undos");
-    assert!(runs > 4);
+    println!("{kind:?}: {deaths} killed undos of {runs}");
+    assert!(deaths > 4 && deaths * 10 > runs * 9, "{deaths} of {runs}");
 }
 
 pub(super) fn an_undo_that_was_killed_is_completed() {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_backup_core::ErrorKind;
 use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
@@ -11,11 +13,17 @@ use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
 use super::super::requests::{ExportBackup, ExtractFiles, ImportBackup};
 use super::super::shared::Shared;
-use super::super::starting::{invalid_scope, limit, selected, start, who};
+use super::super::starting::{
+    Asked, asked_before, invalid_scope, limit, selected, start, start_new, who,
+};
 use super::super::tag::Tag;
 use super::super::types::Started;
+use crate::Error;
 use crate::manifest::BackupId;
 use crate::operations::{ExportOptions, ExportTo, ExtractOptions, ImportOptions, Request};
+
+/// Timeout for reading the manifest of an archive.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The endpoints of exports, imports and extractions.
 pub(in crate::api) struct ArchiveRoutes;
@@ -79,19 +87,19 @@ impl ArchiveRoutes {
         // An unknown target is wrong, whatever the file is.
         shared.engine.repository(target.as_deref())?;
         let limit = limit(request.fields.timeout.as_deref())?;
-        let read = ImportOptions::read(&file, target).await;
-        let options =
-            read.map_err(|error| ApiError::bad("The file can't be imported", error.to_string()))?;
-        start(
-            &shared,
-            who(admin.0),
-            Request::Import(options).within(limit),
-            "Import started",
-            None,
-            request.warnings,
-            request.key,
-        )
-        .await
+        let who = who(admin.0);
+        // Before the file is read: it may be gone when the same request comes again.
+        match asked_before(&shared, request.key, &who).await? {
+            Asked::Before(answer) => Ok(*answer),
+            Asked::Now(key) => {
+                let read = ImportOptions::read(&file, target);
+                let read = tokio::time::timeout(READ_TIMEOUT, read).await;
+                let options = read.map_err(|_| no_answer(&file))?.map_err(unusable)?;
+                let (message, warnings) = ("Import started", request.warnings);
+                let request = Request::Import(options).within(limit);
+                start_new(&shared, who, request, message, None, warnings, key).await
+            }
+        }
     }
 
     /// Extract files of a backup
@@ -129,6 +137,32 @@ impl ArchiveRoutes {
         )
         .await
     }
+}
+
+/// The answer to an import of a file that is no archive, or is not there.
+fn unusable(error: Error) -> ApiError {
+    let is_unusable = match &error {
+        Error::Failed(_) | Error::Invalid(_) => true,
+        // It is not there, or is no file, or not for this service.
+        Error::Storage(fault) => matches!(
+            fault.kind(),
+            ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::PermissionDenied
+        ),
+        _ => false,
+    };
+    match is_unusable {
+        true => ApiError::bad("The file can't be imported", error.to_string()),
+        false => error.into(),
+    }
+}
+
+fn no_answer(file: &std::path::Path) -> ApiError {
+    let text = format!(
+        "reading `{}` took longer than {} s: look at its disk",
+        file.display(),
+        READ_TIMEOUT.as_secs()
+    );
+    Error::Failed(text).into()
 }
 
 /// A path of the service's machine: its working folder is nobody's business.

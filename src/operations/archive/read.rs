@@ -53,6 +53,17 @@ impl Read for Watched {
     }
 }
 
+/// Opens a regular file: to open a pipe waits for whoever writes to it.
+fn open_regular(path: &Path) -> io::Result<File> {
+    match std::fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )),
+    }
+}
+
 fn is_retried(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted
 }
@@ -70,8 +81,10 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// When the file can't be opened.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
+        let of_thread = path.to_owned();
+        let file = tokio::task::spawn_blocking(move || open_regular(&of_thread)).await?;
+        let file = file.map_err(|e| Error::io("read", path, e))?;
         let (sender, parts) = mpsc::channel(PIECES);
         tokio::task::spawn_blocking(move || {
             let of_disk = Arc::default();

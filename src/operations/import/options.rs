@@ -25,7 +25,7 @@ impl ImportOptions {
     /// # Errors
     /// Where the file can't be read, or does not begin as an archive of a backup does.
     pub async fn read(file: &Path, target: Option<String>) -> Result<Self> {
-        let (id, _) = head::manifest(&mut ArchiveReader::open(file)?).await?;
+        let (id, _) = head::manifest(&mut ArchiveReader::open(file).await?).await?;
         Ok(Self {
             file: file.to_owned(),
             id,

@@ -47,7 +47,7 @@ impl Imported {
 pub(crate) async fn run(context: &Context, options: &ImportOptions) -> Result<Imported> {
     context.running.phase(Phase::ReadingInventory);
     let read = async {
-        let mut archive = ArchiveReader::open(&options.file)?;
+        let mut archive = ArchiveReader::open(&options.file).await?;
         let (id, loaded) = head::manifest(&mut archive).await?;
         if id != context.id {
             return Err(archive.fault("it was replaced while it was read"));

@@ -12,7 +12,6 @@ use super::diff::{Change, Counting, Diff, DiffSide, between_backups, since_backu
 use super::opened::OpenedBackup;
 use crate::manifest::{BackupId, Record};
 use crate::operations::backup::same_file::Moments;
-use crate::operations::entries::records_by_path;
 use crate::operations::selected::{check_names_of_either, without_section};
 use crate::operations::shared_places::nested_tiers;
 use crate::operations::{ArcBackup, DataSelection};
@@ -98,12 +97,9 @@ impl ArcBackup {
             .map_err(Error::from)
             .map(|entry| Record::new(&Section::Data, entry?))
             .boxed();
-        let in_backup = scope.clone();
-        let before = a.inventory().records_of(&Section::Data)?;
-        let before = before.filter(move |record| is_in(&in_backup, record));
-        let before = stream::iter(before).boxed();
+        let before = stream::iter(a.inventory().records_of(&Section::Data)?).boxed();
         let tags = self.storage.properties().entity_tag;
-        let counting = walk(before, live, options, take, |before, live| {
+        let counting = walk(before, live, &scope, options, take, |before, live| {
             since_backup(before, live, tags, &moments)
         });
         let mut warnings = warnings(a);
@@ -126,9 +122,10 @@ async fn between(
     let manifests = [a, b].map(|one| (one.id(), &one.loaded().manifest));
     check_names_of_either(manifests, &options.scope)?;
     let records = |one: &OpenedBackup| -> Result<Records> {
-        Ok(stream::iter(records_by_path(one.inventory(), &options.scope)?).boxed())
+        Ok(stream::iter(one.inventory().records()?).boxed())
     };
-    let counting = walk(records(a)?, records(b)?, options, take, between_backups);
+    let (before, after, scope) = (records(a)?, records(b)?, &options.scope);
+    let counting = walk(before, after, scope, options, take, between_backups);
     let counting = counting.await?;
     let mut all = warnings(a);
     for warning in warnings(b) {
@@ -139,24 +136,19 @@ async fn between(
     Ok(counting.finish(side(a), side(b), DataSelection::of(&options.scope), all))
 }
 
-/// Whether the record is of data in scope. An error is passed on.
-fn is_in(scope: &Scope, record: &Result<Record>) -> bool {
-    match record {
-        Ok(record) => scope.contains(&record.section(), &record.entry.key),
-        Err(_) => true,
-    }
-}
-
-/// Walks both lists at once.
+/// Walks both lists at once, and compares what is in scope. Fails where an item that is asked for
+/// selects nothing in either list. What is excluded of live data is not in its list.
 async fn walk(
     before: Records,
     after: Records,
+    scope: &Scope,
     options: &DiffOptions,
     mut take: impl FnMut(Change, &str) -> Result<()>,
     compare: impl Fn(&Record, &Record) -> Change,
 ) -> Result<Counting> {
     let selection = options.scope.selection();
-    let mut unseen: Vec<_> = selection.include().iter().collect();
+    let excluded = selection.exclude().iter().filter(|_| options.b.is_some());
+    let mut unseen: Vec<_> = selection.include().iter().chain(excluded).collect();
     let mut counting = Counting::default();
     let mut joined = merge_join(before, after);
     while let Some(joined) = joined.try_next().await? {
@@ -168,6 +160,9 @@ async fn walk(
         let (before, after) = joined.into_sides();
         if let Some(record) = after.as_ref().or(before.as_ref()) {
             unseen.retain(|item| !item.selects(&record.entry.key));
+            if !scope.contains(&record.section(), &record.entry.key) {
+                continue;
+            }
         }
         if change != Change::Unchanged
             && let Some(record) = after.as_ref().or(before.as_ref())

@@ -92,8 +92,8 @@ impl<'a> RunningArc<'a> {
             Quiescence::Quiet(status) => arc.before = status,
             Quiescence::Busy(Job { what, seen }) => {
                 return Err(Error::Failed(format!(
-                    "{what}, and Arc runs ({seen}): it would change the restored files; wait until the job has ended, or \
-                     stop Arc, and run the restore again"
+                    "{what}, and Arc runs ({seen}): it would change the same files; wait until the job has ended, or \
+                     stop Arc, and try again"
                 )));
             }
         }

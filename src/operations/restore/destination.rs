@@ -16,7 +16,7 @@ use crate::files::with_suffix;
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
 use crate::operations::restore::new_instance::{NewInstance, NewPlace, UNFINISHED, interrupted};
-use crate::operations::restore::options::{Destination, RestoreOptions};
+use crate::operations::restore::options::{Destination, ExtraFilesPolicy, RestoreOptions};
 use crate::operations::shared_places::place_of;
 use crate::source::section_of;
 use crate::{Error, Result};
@@ -84,10 +84,19 @@ impl ArcBackup {
                  restore_config, --with-config); a whole instance is made in a folder (to, --to)"
             )));
         }
-        let state = self
-            .settings
-            .backup
-            .state_folder()
+        if options.extra_files == ExtraFilesPolicy::Remove {
+            return Err(Error::Invalid(format!(
+                "storage {name:?} gets new files alone: leave out `remove` (extra_files, --extra-files)"
+            )));
+        }
+        // It becomes a part of a path.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(Error::Invalid(format!(
+                "{name:?} can't be the name of a storage: one has letters, digits, `-` and `_` only"
+            )));
+        }
+        let state = (self.settings.backup.state_folder())
             .join(STORAGES)
             .join(name);
         let settings = self.settings.of_other_storage(name, &state)?;
@@ -108,11 +117,17 @@ impl ArcBackup {
         state: PathBuf,
     ) -> Result<Instance> {
         let (storage, sources) = self.new_instances.of_settings(&settings)?;
+        let new = NewInstance {
+            place,
+            is_resumed: interrupted(&state).is_some(),
+            state,
+            location: storage.location(),
+        };
         Ok(Instance {
             settings: Arc::new(settings),
             sources,
             storage,
-            new: Some(NewInstance { place, state }),
+            new: Some(new),
         })
     }
 
@@ -158,11 +173,13 @@ impl ArcBackup {
         };
         let location = instance.storage.location();
         match interrupted(&new.state) {
-            Some(of) if of == id.as_str() => return Ok(()),
+            Some(of) if of.backup_id == id.as_str() && of.location == location => return Ok(()),
             Some(of) => {
                 return Err(Error::Invalid(format!(
-                    "an interrupted restore of backup {of} is in storage {name:?} ({location}): complete it, or empty the \
-                     storage and remove `{}`",
+                    "an interrupted restore of backup {} is in storage {name:?} ({}), and this one is of backup {id} ({location}): \
+                     complete that one, or empty that storage and remove `{}`",
+                    of.backup_id,
+                    of.location,
                     new.state.display()
                 )));
             }
@@ -211,9 +228,10 @@ impl ArcBackup {
         match is_empty {
             Ok(true) => Ok(absolute),
             Ok(false) => match interrupted(&absolute.join(UNFINISHED)) {
-                Some(of) if of == id.as_str() => Ok(absolute),
+                Some(of) if of.backup_id == id.as_str() => Ok(absolute),
                 Some(of) => Err(Error::Invalid(format!(
-                    "an interrupted restore of backup {of} is in `{shown}`: complete it, or remove the folder"
+                    "an interrupted restore of backup {} is in `{shown}`: complete it, or remove the folder",
+                    of.backup_id
                 ))),
                 None => Err(Error::Invalid(format!(
                     "`{shown}` is not empty: restore into an empty or new folder"
@@ -253,7 +271,7 @@ impl ArcBackup {
         for (what, path) in data {
             let Some(path) = path else { continue };
             let aside = with_suffix(&path, ".before-restore");
-            all.push((format!("what restores set aside of {what}"), aside));
+            all.push((format!("the files set aside of {what}"), aside));
             all.push((what.to_owned(), path));
         }
         for repository in &self.repositories {

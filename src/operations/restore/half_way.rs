@@ -34,7 +34,7 @@ pub(crate) fn text(
             all - done,
             match new.folder() {
                 Some(_) => "the folder",
-                None => "what it has brought there",
+                None => "the files there",
             }
         );
     }

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// The folder in the folder of a new instance that is there until the restore has ended.
 pub(super) const UNFINISHED: &str = ".arc-backup-restore";
-/// The file that has the id of the backup, in the folder of the program's own files.
+/// The file that says what comes into it, in the folder of the program's own files: the id of the
+/// backup, and in the next line the place.
 const OF_BACKUP: &str = "backup_id";
 
 /// A new instance.
@@ -18,6 +19,10 @@ pub(crate) struct NewInstance {
     pub(super) place: NewPlace,
     /// The folder of the program's own files, which is there until the restore has ended.
     pub(super) state: PathBuf,
+    /// Where the data comes to.
+    pub(super) location: String,
+    /// Whether an interrupted restore is completed.
+    pub(super) is_resumed: bool,
 }
 
 /// Where a new instance is.
@@ -69,7 +74,8 @@ impl NewInstance {
         for folder in self.folder().into_iter().chain([&*self.state]) {
             create_folder(folder).map_err(|error| Error::io("create", folder, error))?;
         }
-        write_atomically(&self.state.join(OF_BACKUP), id.as_str().as_bytes())?;
+        let text = format!("{id}\n{}\n", self.location);
+        write_atomically(&self.state.join(OF_BACKUP), text.as_bytes())?;
         match self.folder() {
             Some(folder) => Ok(sync_folder(folder)?),
             None => Ok(()),
@@ -79,7 +85,10 @@ impl NewInstance {
     /// Removes what was made where nothing was restored; what has a file stays.
     pub(crate) fn give_up(&self) {
         let Some(folder) = self.folder() else {
-            let _ = std::fs::remove_dir_all(&self.state);
+            // Of an interrupted restore, the storage has a part already.
+            if !self.is_resumed {
+                self.remove_state();
+            }
             return;
         };
         if folder.join("arc.toml").exists() || has_files(&folder.join("data")) {
@@ -102,21 +111,39 @@ impl NewInstance {
             }
             _ => {}
         }
-        if let (NewPlace::Storage(_), Some(parent)) = (&self.place, self.state.parent()) {
-            // Unless a restore into another storage was interrupted.
-            let _ = std::fs::remove_dir(parent);
-        }
         match self.folder() {
             Some(folder) => Ok(sync_folder(folder)?),
-            None => Ok(()),
+            None => {
+                self.remove_state();
+                Ok(())
+            }
         }
+    }
+
+    /// Removes the folder of the program's own files of a storage, and the one above it, unless a
+    /// restore into another storage was interrupted.
+    fn remove_state(&self) {
+        let _ = std::fs::remove_dir_all(&self.state);
+        let _ = self.state.parent().map(std::fs::remove_dir);
     }
 }
 
-/// The backup that an interrupted restore brings into the new instance with these own files.
-pub(super) fn interrupted(state: &Path) -> Option<String> {
-    let id = std::fs::read_to_string(state.join(OF_BACKUP)).ok()?;
-    Some(id.trim().to_owned())
+/// What an interrupted restore brings into a new instance.
+pub(super) struct Interrupted {
+    /// The id of the backup.
+    pub(super) backup_id: String,
+    /// Where its data comes to; empty where that is not recorded.
+    pub(super) location: String,
+}
+
+/// The interrupted restore of the new instance with these own files.
+pub(super) fn interrupted(state: &Path) -> Option<Interrupted> {
+    let text = std::fs::read_to_string(state.join(OF_BACKUP)).ok()?;
+    let mut lines = text.lines().map(str::trim);
+    Some(Interrupted {
+        backup_id: lines.next()?.to_owned(),
+        location: lines.next().unwrap_or_default().to_owned(),
+    })
 }
 
 /// Whether any file is below the folder; one that can't be read counts as if there were.

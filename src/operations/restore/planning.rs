@@ -161,7 +161,10 @@ pub(crate) async fn plan(
         let planned = restore.plan(entries).await?;
         rooms.extend(planned.room.iter().cloned());
         match before {
-            Some(at) => parts[at].replace_plan(context, restore, planned).await?,
+            Some(at) => {
+                let again = parts[at].replace_plan(context, restore, planned, options.verify_first);
+                again.await?;
+            }
             None => {
                 staged_bytes += planned.staged_bytes;
                 parts.push(RestoredSection {

@@ -14,10 +14,10 @@ use crate::operations::restore::marker::{
     RestoreMarker, check_covers_interrupted, check_options_cover,
 };
 use crate::operations::restore::options::RestoreOptions;
-use crate::operations::restore::plan_again::PlanAgain;
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::record;
 use crate::operations::restore::rename::renamed;
+use crate::operations::restore::replanning::Replanning;
 use crate::operations::restore::restored_section::{RestoredSection, names_of};
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
@@ -78,7 +78,7 @@ pub(super) async fn prepare<'a>(
     let sections = sections_to_restore(&inventory, options);
     let sections = check_sections(context, options, &inventory, sections)?;
     check_covers_interrupted(marker, &sections)?;
-    let mut plan_again = PlanAgain::new(context);
+    let mut replanning = Replanning::new(context);
     loop {
         let (storage, manifest) = (&*context.storage, &loaded.manifest);
         let untouched = untouched(storage, &context.settings, manifest, &inventory, options);
@@ -90,11 +90,12 @@ pub(super) async fn prepare<'a>(
         };
         context.running.phase(Phase::Checking);
         plan(context, problems, options, &to_restore, marker, parts).await?;
+        replanning.planned();
         if !marker.is_resuming() {
             marker.staging(&names_of(&sections))?;
         }
         stage(context, problems, options, &inventory, parts).await?;
-        if !plan_again.is_necessary(arc.as_ref()).await? {
+        if !replanning.is_necessary(arc.as_ref()).await? {
             break;
         }
         arc = await_quiet().await?;

@@ -8,7 +8,7 @@ use crate::operations::restore::restored_section::RestoredSection;
 use crate::operations::undo::{Record, remove_leftovers};
 
 /// Writes what the sections are about to change, durably. A new instance is not taken back: its
-/// folder is removed.
+/// files are removed.
 pub(crate) async fn write(
     context: &Context,
     options: &RestoreOptions,

@@ -57,19 +57,29 @@ impl RestoredSection {
         })
     }
 
-    /// Replaces the plan by another one. The progress expects the files that only the new one
-    /// needs.
+    /// Replaces the plan by another one. Where nothing is staged, the progress expects the files
+    /// that only the new one needs; else these are expected when they are not found staged.
+    /// `all_were_read` where every file was read before the first plan, and those that it needs are
+    /// read once more.
     pub(crate) async fn replace_plan(
         &mut self,
         context: &Context,
         restore: Box<dyn Restore>,
         planned: RestoreSummary,
+        all_were_read: bool,
     ) -> Result<()> {
-        let mut added = difference(restore.needed(), self.restore.needed());
-        while let Some(entry) = added.try_next().await? {
-            context.running.progress.expect(1, entry.size);
+        let progress = &context.running.progress;
+        if restore.changes_while_staging() {
+            let mut added = difference(restore.needed(), self.restore.needed());
+            while let Some(entry) = added.try_next().await? {
+                progress.expect(1, entry.size);
+            }
+            drop(added);
+            let mut gone = difference(self.restore.needed(), restore.needed());
+            while all_were_read && let Some(entry) = gone.try_next().await? {
+                progress.forget(1, entry.size, false);
+            }
         }
-        drop(added);
         let before = std::mem::replace(&mut self.restore, restore);
         self.earlier.push(before);
         self.planned = planned;
@@ -138,10 +148,15 @@ fn not_staged_yet<'a>(
     let restore = &*part.restore;
     let looked_for = restore.needed().map(move |entry| async move {
         let entry = entry?;
+        let is_first = part.earlier.is_empty();
         if !restore.take_staged(&entry).await? {
+            if !is_first && !restore.changes_while_staging() {
+                // It was counted: as the same as the live one, or as staged.
+                context.running.progress.expect(1, entry.size);
+            }
             return Ok(Some(entry));
         }
-        if !part.earlier.is_empty() {
+        if !is_first {
             // It was counted when it was staged.
             return Ok(None);
         }

@@ -70,6 +70,9 @@ pub(crate) async fn discard_staged(context: &Context, marker: &RestoreMarker<'_>
         }
     } else if marker.is_resuming() || marker_path(&context.settings).exists() {
         discard_marked(context, marker.interrupted()).await?;
+    } else {
+        // An undo that was killed before its first change has no marker.
+        discard_staged_beside(context).await?;
     }
     Ok(())
 }
@@ -131,7 +134,7 @@ pub(crate) async fn stage(
     parts: &mut [RestoredSection],
 ) -> Result<()> {
     context.running.phase(Phase::Staging);
-    let mut parts: Vec<_> = parts.iter_mut().filter(|part| !part.is_staged).collect();
+    let (staged, mut parts): (Vec<_>, Vec<_>) = (parts.iter_mut()).partition(|part| part.is_staged);
     // Small things first: a database or configuration that can't be restored is known before the
     // data is copied.
     for part in parts.iter().rev() {
@@ -148,6 +151,10 @@ pub(crate) async fn stage(
         // late.
         let all = options.verify_first && part.restore.changes_while_staging();
         verify_before(context, problems, options, inventory, part, all).await?;
+    }
+    // Also those of an earlier plan: what they carry over from the live state may be another now.
+    for part in staged {
+        part.restore.ready().await?;
     }
     for part in &mut parts {
         part.restore.ready().await?;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::{Key, ListOptions, Listed, Section, Sink};
+use arc_backup_core::{Key, ListOptions, Listed, Scope, Section, Sink};
 use futures::TryStreamExt;
 
 use crate::config::{Settings, Warehouse};
@@ -52,7 +52,8 @@ pub(crate) fn check_named(manifest: &Manifest, options: &RestoreOptions) -> Resu
     ))
 }
 
-/// The keys of these live files, in `storage`; none where extra files stay anyway.
+/// The keys of these live files, in `storage`. Where extra files stay anyway, those of files of
+/// whole days alone: they are not extra.
 pub(crate) async fn untouched(
     storage: &dyn Sink,
     settings: &Settings,
@@ -60,10 +61,11 @@ pub(crate) async fn untouched(
     inventory: &Inventory,
     options: &RestoreOptions,
 ) -> Result<BTreeSet<Key>> {
-    let mut keys = BTreeSet::new();
+    let of_other_times = of_other_times(inventory, &options.scope)?;
     if !moves_extra(options) {
-        return Ok(keys);
+        return Ok(of_other_times);
     }
+    let mut keys = BTreeSet::new();
     let skipped = Skipped::of(manifest).sample;
     let missing = manifest.missing.iter().map(|missing| missing.path.clone());
     for path in skipped.into_iter().chain(missing) {
@@ -86,18 +88,6 @@ pub(crate) async fn untouched(
         };
         keys.extend(live(storage, prefix.clone(), is_metadata).await?);
     }
-    let mut of_other_times = BTreeSet::new();
-    if !options.scope.time().is_open() {
-        for record in records_by_path(inventory, &options.scope)? {
-            let record = record?;
-            if !options
-                .scope
-                .contains_entry(&record.section(), &record.entry)
-            {
-                of_other_times.insert(record.entry.key);
-            }
-        }
-    }
     if !keys.is_empty() {
         // What the backup has is restored.
         for record in inventory.records_of(&Section::Data)? {
@@ -105,6 +95,22 @@ pub(crate) async fn untouched(
         }
     }
     keys.extend(of_other_times);
+    Ok(keys)
+}
+
+/// The files of whole days of which the time range has a part, and whose rows are all of other
+/// hours.
+fn of_other_times(inventory: &Inventory, scope: &Scope) -> Result<BTreeSet<Key>> {
+    let mut keys = BTreeSet::new();
+    if scope.time().is_open() {
+        return Ok(keys);
+    }
+    for record in records_by_path(inventory, scope)? {
+        let record = record?;
+        if !scope.contains_entry(&record.section(), &record.entry) {
+            keys.insert(record.entry.key);
+        }
+    }
     Ok(keys)
 }
 

@@ -10,7 +10,7 @@ use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::disk_space::check_room;
 use crate::operations::restore::marker::RestoreMarker;
-use crate::operations::restore::plan_again::PlanAgain;
+use crate::operations::restore::replanning::Replanning;
 use crate::operations::restore::staging::{discard_staged, discard_staged_beside};
 use crate::operations::undo::changes::LineWriter;
 use crate::operations::undo::finish::remove_what_was_set_aside;
@@ -75,7 +75,7 @@ pub(crate) async fn run(context: &Context, undo: &UndoRequest) -> Result<()> {
         true => "nothing more was changed",
     };
     let mut problems = Problems::new(&context.running);
-    let mut plan_again = PlanAgain::new(context);
+    let mut replanning = Replanning::new(context);
     let (prepared, record) = loop {
         let mut staged = Vec::new();
         let prepared = prepare(context, &mut problems, undo, &marker, &mut staged);
@@ -87,13 +87,14 @@ pub(crate) async fn run(context: &Context, undo: &UndoRequest) -> Result<()> {
             }
         };
         prepared.kept = staged;
+        replanning.planned();
         let mut record = Record::new(context, earlier_of(&prepared.found));
         record.undoes = Some(undo.operation_id.clone());
         record.undoes_interrupted = !prepared.found.is_finished();
         record.level = prepared.found.last().level + 1;
-        let begun = begin(context, &prepared, &mut record, &marker, &mut plan_again);
+        let begun = begin(context, &prepared, &mut record, &marker, &mut replanning);
         let begun = context.or_cancelled(begun).await;
-        if let Ok(Begun::Yes) = begun {
+        if let Ok(Begun::Applying) = begun {
             break (prepared, record);
         }
         prepared.abort().await;
@@ -158,9 +159,9 @@ async fn prepare<'a>(
     let found = found.ok_or_else(|| Error::UnknownOperation(undo.operation_id.clone()))?;
     // What an interrupted restore has staged shows what it has not brought: that stays until the
     // end.
-    match marker.is_resuming() {
-        true => discard_staged_beside(context).await?,
-        false => discard_staged(context, marker).await?,
+    discard_staged_beside(context).await?;
+    if !marker.is_resuming() {
+        discard_staged(context, marker).await?;
     }
     let changes_data = found
         .sections()
@@ -257,11 +258,12 @@ async fn stage(
     Ok(())
 }
 
-/// Whether an undo has begun to change live data.
+/// How far an undo came.
 enum Begun {
-    Yes,
-    /// Compaction has changed what it was decided from: it has to be decided again.
-    No,
+    /// It may change live data from now on.
+    Applying,
+    /// Compaction has changed the data that the plan was made from.
+    PlanIsObsolete,
 }
 
 /// Makes the last checks, records what is about to change, and writes the restore marker.
@@ -270,7 +272,7 @@ async fn begin(
     prepared: &Prepared<'_>,
     record: &mut Record,
     marker: &RestoreMarker<'_>,
-    plan_again: &mut PlanAgain<'_>,
+    replanning: &mut Replanning<'_>,
 ) -> Result<Begun> {
     let settings = &*context.settings;
     let folder = record.make_folder(settings)?;
@@ -290,15 +292,15 @@ async fn begin(
         record.sections.push(section);
     }
     tracing::debug!(folder = %folder.display(), "what the undo changes is recorded");
-    if plan_again.is_necessary(prepared.arc.as_ref()).await? {
-        return Ok(Begun::No);
+    if replanning.is_necessary(prepared.arc.as_ref()).await? {
+        return Ok(Begun::PlanIsObsolete);
     }
     context.check_cancelled()?;
     context.check_lock().await?;
     record.write(settings)?;
     let sections = prepared.sections();
     marker.applying(&sections, prepared.changes_data()).await?;
-    Ok(Begun::Yes)
+    Ok(Begun::Applying)
 }
 
 async fn apply(

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::manifest::{Inventory, Record};
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::operations::entries::{records_by_path, to_core};
+use crate::operations::entries::{records_in, to_core};
 use crate::operations::problems::Problems;
 use crate::operations::selected::check_matches;
 use crate::operations::verify::check_for::OnBadList;
@@ -241,7 +241,7 @@ async fn read(
         None => mode == VerifyMode::Full,
     };
     let (mut files, mut bytes) = (0, 0);
-    for record in records_by_path(inventory, scope)? {
+    for record in records_in(inventory, scope)? {
         let record = record?;
         files += 1;
         bytes += record.entry.size;
@@ -266,7 +266,7 @@ async fn read(
         return Ok(());
     }
     context.running.phase(Phase::Reading);
-    let records = records_by_path(inventory, scope)?.filter_map(move |record| match record {
+    let records = records_in(inventory, scope)?.filter_map(move |record| match record {
         Ok(record) if !drawn(&record) || damaged.contains(&record.path) => None,
         // The key is the whole path in the backup.
         Ok(record) => Some(Ok(Entry {

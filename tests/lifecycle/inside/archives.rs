@@ -240,7 +240,9 @@ fn a_cut_or_changed_archive_is_refused_and_leaves_nothing() {
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("a-folder") && said.contains("directory") && !said.contains("whole archive"),
+        said.contains("a-folder")
+            && said.contains("not a regular file")
+            && !said.contains("whole archive"),
         "{said}"
     );
     let large = (good

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::archives::with_far;
 use super::small;
-use crate::support::{UNKNOWN, files};
+use crate::support::{self, ADMIN, UNKNOWN, files};
 
 /// Guards against: an archive over REST that lands in the folder that the service runs in, or over
 /// a file that is there.
@@ -88,7 +88,10 @@ fn archives_and_extractions_are_made_over_rest() {
         assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text);
         assert!(answer.text.contains(part), "{path} {body}: {}", answer.text);
     }
+    support::make_fifo(&instance.path("pipe"));
     for (body, part) in [
+        (json!({"file": path("pipe")}), "not a regular file"),
+        (json!({"file": path("")}), "not a regular file"),
         (json!({}), "file is required"),
         (json!({"file": "rest.tar.zst"}), "absolute path"),
         (json!({"file": path("nothing.tar.zst")}), "nothing.tar.zst"),
@@ -105,4 +108,24 @@ fn archives_and_extractions_are_made_over_rest() {
     );
     assert_eq!(unknown.status, 404, "{}", unknown.text);
     assert!(!instance.path("other").exists() && !instance.path("y.tar.zst").exists());
+
+    // The same request, once its file is gone.
+    let bearer = format!("Bearer {ADMIN}");
+    let keyed = |key: &str| {
+        let headers = [("authorization", &*bearer), ("idempotency-key", key)];
+        let body = json!({"file": archive, "target": "second"}).to_string();
+        service.request(
+            "POST",
+            "/api/v1/backup/import",
+            &headers,
+            Some(body.as_bytes()),
+        )
+    };
+    let first = keyed("one");
+    assert_eq!(first.status, 202, "{}", first.text);
+    service.wait();
+    std::fs::remove_file(&archive).unwrap();
+    let again = keyed("one");
+    assert_eq!((again.status, again.json()), (202, first.json()));
+    assert_eq!(keyed("two").status, 400);
 }

@@ -213,6 +213,16 @@ fn a_part_is_compared_alone() {
             assert_eq!(named(&one, "added"), [path], "{other}, {part:?}");
             assert_eq!((of(&one, "removed").0, of(&one, "changed").0), (0, 0));
         }
+        // Items of one side each; a part that is empty.
+        for part in [
+            &["--include", "iot.temperature", "--include", "late.cpu"][..],
+            &["--include", "iot", "--from", "2031-01-01"],
+            &["--include", "iot", "--exclude", "iot/**"],
+        ] {
+            let (code, one) = diff(part);
+            assert_eq!(code, 0, "{other}, {part:?}: {one}");
+            assert_eq!(one["same"], !part.contains(&"late.cpu"), "{one}");
+        }
         for (part, words) in [
             (&["--include", "iott"][..], &["iott"][..]),
             (

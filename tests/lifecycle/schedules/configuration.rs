@@ -195,7 +195,7 @@ fn every_key_is_shown_as_it_is_in_force() {
          [[arc_backup.schedule]]\nname = \"plain\"\ncron = \"@daily\"\n\
          [[arc_backup.schedule]]\nname = \"full-one\"\ncron = \"30 0 3 * * MON\"\n\
          timezone = \"Asia/Kathmandu\"\ntype = \"full\"\ntarget = \"far\"\ndatabases = [\"iot\"]\n\
-         retention = { keep_last = 3 }\ncopy_to = [\"local\"]\nverify = \"sample:2.5%\"\nrehearse = \"7.5%\"\n\
+         retention = { keep_last = 3 }\ncopy_to = [\"local\"]\nverify = \"sample:2.5%\"\nrehearse = \"7%\"\n\
          jitter = \"5m\"\nrun_missed = false\npaused = true\nlabels = [\"a\", \"b\"]\n",
     );
     let (code, answer) = instance.json(&["schedules"]);
@@ -214,7 +214,7 @@ fn every_key_is_shown_as_it_is_in_force() {
         (full, "databases", serde_json::json!(["iot"])),
         (full, "copy_to", serde_json::json!(["local"])),
         (full, "verify", "sample:2.5%".into()),
-        (full, "rehearse", "7.5%".into()),
+        (full, "rehearse", "7%".into()),
         (full, "jitter", "5m".into()),
         (full, "run_missed", false.into()),
         (full, "paused", true.into()),
