@@ -71,6 +71,7 @@ async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreS
         scratch: scratch.path().to_owned(),
         stage: id,
         staged_before: StagedBefore::Nothing,
+        is_new: false,
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: Activity::default(),
         extra_files: ExtraFiles::default(),

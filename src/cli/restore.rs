@@ -86,7 +86,8 @@ pub(super) async fn run(
         return Err(error);
     }
     // With `--json` and `--yes`, the document of the operation has the plan.
-    if !((json || is_quiet()) && arguments.yes) && engine.busy().is_none() {
+    let asks = options.overwrites() && !arguments.yes;
+    if (asks || !(json || is_quiet())) && engine.busy().is_none() {
         let limit = match arguments.yes {
             true => PREVIEW_TIMEOUT,
             false => QUESTION_TIMEOUT,

@@ -35,7 +35,11 @@ pub(super) fn print_plan(preview: &RestorePreview) {
 fn plan_lines(preview: &RestorePreview) -> Vec<String> {
     let mut lines = Vec::new();
     for room in preview.plan.iter().flat_map(|plan| &plan.room) {
-        let text = format!("{} free at {}", figures::size(room.bytes), room.path);
+        let text = format!(
+            "{} must be free at {}",
+            figures::size(room.bytes),
+            room.path
+        );
         wrap(&mut lines, "room", &text);
     }
     let databases = preview.plan.iter().flat_map(|plan| &plan.databases);

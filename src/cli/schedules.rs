@@ -226,7 +226,21 @@ fn state(report: &ScheduleReport) -> String {
 /// What a line says below a schedule.
 fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    let timing = &report.settings.timing;
+    let (settings, timing) = (&report.settings, &report.settings.timing);
+    let copies = (!settings.copy_to.is_empty()).then(|| settings.copy_to.join(", "));
+    for (name, value) in [
+        (
+            "type",
+            settings.backup_type.map(|kind| kind.as_str().to_owned()),
+        ),
+        ("copied to", copies),
+        ("verified", settings.verify.map(|how| how.to_string())),
+        ("rehearsed", settings.rehearse.map(|how| how.to_string())),
+    ] {
+        if let Some(value) = value.filter(|_| is_one) {
+            notes.push(format!("{name}: {value}"));
+        }
+    }
     if let Some(failure) = &report.last_failure
         && (report.failure_since_success().is_some() || is_one)
     {

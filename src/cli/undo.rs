@@ -58,7 +58,8 @@ fn lines(plan: &UndoPlan) -> Vec<String> {
             plan.operation_id, plan.backup_id
         ),
         format!(
-            "  data          {} files return, {}; {} files that the restore brought are set aside; {} are as before",
+            "  data          {} files return, {}, and what was restored in their places is set aside; so are {} files that the restore \
+             brought besides; {} are as before",
             plan.returned_files,
             figures::size(plan.returned_bytes),
             plan.removed_files,

@@ -18,6 +18,11 @@ const KIND: &str = "backend";
 /// How the variables of the storages begin, behind `ARC_BACKUP_`.
 const VARIABLES: &str = "STORAGES_";
 
+/// The names of the storages.
+pub(super) fn names(values: &Values) -> Vec<String> {
+    values.keys(TABLE)
+}
+
 /// The configuration of an instance that has its data in the storage of this name, and nothing
 /// else, and the table of that storage. The program's own files of it are in the folder `state`.
 ///
@@ -30,7 +35,7 @@ pub(super) fn configuration(
     name: &str,
     state: &Path,
 ) -> Result<(Values, String)> {
-    let names = values.keys(TABLE);
+    let names = names(values);
     if !names.iter().any(|known| known == name) {
         let known: Vec<_> = names.iter().map(String::as_str).collect();
         return Err(Error::Invalid(match known[..] {

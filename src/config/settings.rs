@@ -114,6 +114,11 @@ impl Settings {
         Self::from_values(values, backends.clone(), path, false)
     }
 
+    /// The names of the storages that a restore may write to.
+    pub(crate) fn storage_names(&self) -> Vec<String> {
+        other_storages::names(&self.values)
+    }
+
     /// The settings of an instance that has its data in the storage of this name, and nothing else.
     /// The program's own files of it are in the folder `state`.
     ///

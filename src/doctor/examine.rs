@@ -2,7 +2,7 @@
 
 use super::check::{Check, Report};
 use super::machine::OTHER_FOLDER;
-use super::{arc, machine, probe, reading, room, schedules, set_aside};
+use super::{arc, machine, probe, reading, room, schedules, set_aside, storages};
 use crate::operations::ArcBackup;
 
 /// Checks everything. Takes no lock, so that it can look while an operation runs.
@@ -21,6 +21,7 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     checks.extend(machine::warehouse(engine).await);
     checks.extend(arc::check(engine.settings()).await);
     checks.extend(schedules::check(engine).await);
+    checks.extend(storages::check(engine));
     let data = (
         reading::SUBJECT.to_owned(),
         "storage".to_owned(),

@@ -14,6 +14,7 @@ mod reading;
 mod room;
 mod schedules;
 mod set_aside;
+mod storages;
 
 pub use check::{Check, DoctorStatus, Report};
 pub use examine::examine;

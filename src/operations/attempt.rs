@@ -76,6 +76,10 @@ impl Attempt {
                 Request::Copy(options) => Some(options.to.clone()),
                 _ => None,
             },
+            restored_to: match request {
+                Request::Restore(_, options, _) => options.destination.place(),
+                _ => None,
+            },
             file: match request {
                 Request::Export(options) => Some(options.to.to_string()),
                 Request::Import(options) => Some(options.file.display().to_string()),

@@ -80,6 +80,9 @@ fn mark_crashed(
             (OperationKind::Restore, Some(_)) => {
                 "interrupted: run the same restore again to complete it"
             }
+            (OperationKind::Restore, None) if operation.restored_to.is_some() => {
+                "interrupted: run the same restore again to complete it"
+            }
             // It ended before its first change, or after its last one.
             (OperationKind::Restore | OperationKind::Undo, None) => {
                 "interrupted: no file is partly restored"

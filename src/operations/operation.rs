@@ -51,6 +51,9 @@ pub struct Operation {
     /// Undo: the operation that is taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// Restore that makes a new instance: the folder, or the storage of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_to: Option<String>,
     /// Export and import: the archive. Extraction: the folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

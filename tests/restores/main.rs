@@ -79,6 +79,7 @@ fn main() -> ExitCode {
         an_undo_that_was_killed_is_completed,
         a_file_that_appeared_during_a_restore_is_not_lost_by_its_undo,
         databases_of_one_file_name_are_taken_back_apart,
+        an_undo_that_has_put_everything_back_is_completed_whatever_is_live_then,
         half_a_restore_is_taken_back,
         a_restore_over_whose_files_arc_has_written_is_not_taken_back,
         what_is_set_aside_is_listed_and_expires,

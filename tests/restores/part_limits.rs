@@ -119,6 +119,22 @@ pub(super) fn the_file_of_a_day_does_not_hinder_hours_that_it_has_no_row_of() {
         let (code, verified) = instance.json(&[&verify[..], &hour_alone[..]].concat());
         assert_eq!(code, 0, "{kind:?}: {verified}");
         assert_eq!(verified["total_files"], 1, "{kind:?}: {verified}");
+        // Where nothing is live, the file of the day comes with its hours.
+        let new = instance.path(&format!("copies/{kind:?}"));
+        let to = ["--to", new.to_str().unwrap()];
+        let hours = [
+            "--from",
+            "2026-11-21T05:00:00Z",
+            "--until",
+            "2026-11-21T07:00:00Z",
+        ];
+        let (code, copied) = instance.json(&[&part[..], &hours[..], &to[..]].concat());
+        assert_eq!(code, 0, "{kind:?}: {copied}");
+        assert_eq!(
+            std::fs::read(new.join("data/arc").join(&daily)).unwrap(),
+            of_day
+        );
+        assert_eq!(copied["restored_to"], to[1], "{copied}");
         // A part that has none of the rows asked for is no part.
         let (code, failed) = times("2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z");
         assert_eq!(code, 1, "{kind:?}: {failed}");

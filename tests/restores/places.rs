@@ -206,6 +206,12 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
     );
     with_storage(&instance, "state", &Place::local(&instance, "data"));
     with_storage(&instance, "target", &Place::s3(&server, "backups", ""));
+    with_storage(&instance, "outer", &Place::s3(&server, "data", "outer"));
+    with_storage(
+        &instance,
+        "nested",
+        &Place::s3(&server, "data", "outer/nested"),
+    );
     instance.configure(
         "[arc_backup.storages.no-kind]\nlocal_path = \"x\"\n\
          [arc_backup.storages.\"/a.b\"]\nbackend = \"local\"\nlocal_path = \"/a.b\"\n\
@@ -222,6 +228,7 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
         (&["inside"], &["one in the other", "the data storage"]),
         (&["state"], &["one in the other"]),
         (&["target"], &["one in the other", "target far"]),
+        (&["nested"], &["one in the other", "storage \"outer\""]),
         (
             &["no-kind"],
             &["`arc_backup.storages.no-kind.backend` is missing"],
@@ -235,7 +242,7 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
         (&["test", "--with-config"], &["--with-config"]),
         (&["test", "--to", "x"], &["--to"]),
         (&["test", "--extra-files", "remove"], &["--extra-files"]),
-        (&["../x"], &["no storage \"../x\""]),
+        (&["../x"], &["can't be the name"]),
         (&["/a.b"], &["can't be the name"]),
         (&["test", "--include", "iott"], &["no database \"iott\""]),
     ] {
@@ -245,6 +252,19 @@ pub(super) fn a_storage_that_cannot_be_restored_to_is_refused() {
         ]
         .concat();
         refused(&instance, &arguments, parts);
+    }
+    let (code, report) = instance.json(&["doctor"]);
+    assert_eq!(code, 1, "{report}");
+    let checks = report["checks"].as_array().unwrap();
+    for (name, is_ok) in [
+        ("test", true),
+        ("full", true),
+        ("ftp", false),
+        ("nested", false),
+    ] {
+        let subject = format!("storage {name}");
+        let of = checks.iter().find(|one| one["subject"] == subject.as_str());
+        assert_eq!(of.unwrap()["ok"], is_ok, "{name}: {report}");
     }
     let service = instance.serve();
     for (fields, part) in [

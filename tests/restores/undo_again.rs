@@ -298,3 +298,25 @@ pub(crate) fn databases_of_one_file_name_are_taken_back_apart() {
     operation_of(&instance, &["undo", &restore]);
     assert_eq!(read(), ["auth, new", "retention, new"]);
 }
+
+/// Guards against: an undo that has put everything back and was killed, and that nothing completes
+/// once Arc has compacted.
+pub(crate) fn an_undo_that_has_put_everything_back_is_completed_whatever_is_live_then() {
+    let (instance, data, _, now) = half_restored();
+    let restore = interrupted(&instance);
+    let arguments = ["undo", restore.as_str(), "--yes"];
+    let call = "source-data.discard_unfinished";
+    let (killed, _) = faulty(&instance, "die:after:1", call, &arguments);
+    assert_eq!(killed.status.signal(), Some(9), "{}", text(&killed));
+    assert!(state(&instance, &data) == now);
+    let marker = instance.json(&["status"]).1["restore_in_progress"].clone();
+    assert_eq!(marker["undoes"], restore.as_str(), "{marker}");
+    // A job consumes what was put back.
+    stores::delete(&data.sink, &[LARGE]);
+    put(&data.sink, "metrics/large_daily.parquet", b"rows");
+    let compacted = state(&instance, &data);
+    operation_of(&instance, &["undo", &restore]);
+    assert!(state(&instance, &data) == compacted, "it was changed");
+    let (_, status) = instance.json(&["status"]);
+    assert!(status.get("restore_in_progress").is_none(), "{status}");
+}

@@ -225,6 +225,9 @@ pub struct Staging {
     /// Keys that are left as they are, whatever is live there: the backup has had them, and can't
     /// give them back. They are neither among the entries nor extra.
     pub untouched: Arc<BTreeSet<Key>>,
+    /// Whether nothing was live before the restore, or the interrupted one that it completes: it
+    /// makes a new instance.
+    pub is_new: bool,
     /// What is restored: nothing that is live and out of scope is read, listed as extra or changed.
     /// The entries are all in scope.
     pub scope: Scope,

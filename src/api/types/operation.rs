@@ -90,6 +90,8 @@ pub(crate) struct Operation {
     pub(in crate::api) to_target: Option<String>,
     /// Undo: the operation that is taken back.
     pub(in crate::api) undoes: Option<String>,
+    /// Restore that makes a new instance: the folder, or the storage of the configuration.
+    pub(in crate::api) restored_to: Option<String>,
     /// Export and import: the archive. Extraction: the folder.
     pub(in crate::api) file: Option<String>,
     /// Copy and import: true where the target held the backup already, so that nothing was copied.
@@ -232,6 +234,7 @@ impl From<operations::Operation> for Operation {
             to_target,
             file,
             undoes,
+            restored_to,
             unchanged,
             freed_files,
             freed_bytes,
@@ -296,6 +299,7 @@ impl From<operations::Operation> for Operation {
             to_target,
             file,
             undoes,
+            restored_to,
             unchanged,
             freed_files,
             freed_bytes,

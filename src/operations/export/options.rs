@@ -59,8 +59,10 @@ impl ExportOptions {
         let ExportTo::File(path) = &self.to else {
             return Ok(());
         };
-        if path.symlink_metadata().is_ok() {
-            return Err(exists(path));
+        match path.symlink_metadata() {
+            Ok(_) => return Err(exists(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(path, &error)),
         }
         match folder_of(path).is_dir() {
             true => Ok(()),
@@ -70,6 +72,14 @@ impl ExportOptions {
             ))),
         }
     }
+}
+
+/// The error for a path that can't be that of a file.
+fn unusable(path: &std::path::Path, error: &std::io::Error) -> Error {
+    Error::Invalid(format!(
+        "`{}` can't be written: {error}; export to another file (--to)",
+        path.display()
+    ))
 }
 
 /// The error for a file that would be overwritten.

@@ -50,6 +50,8 @@ fn check(to: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(Error::Invalid(
             format!("`{shown}` is not a folder: {other}"),
         )),
-        Err(error) => Err(Error::io("list", to, error)),
+        Err(error) => Err(Error::Invalid(format!(
+            "`{shown}` can't be written to: {error}; {other}"
+        ))),
     }
 }

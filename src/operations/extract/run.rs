@@ -1,5 +1,8 @@
 //! The steps of an extraction.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
 use arc_backup_core::Section;
 
 use super::folder_writer::FolderWriter;
@@ -34,13 +37,57 @@ pub(crate) async fn run(context: &Context, options: &ExtractOptions) -> Result<(
     context.running.phase(Phase::Copying);
     let to = &options.to;
     crate::files::create_folder(to).map_err(|e| Error::io("create", to, e))?;
+    let claim = Claim::new(to)?;
     let mut problems = Problems::new(&context.running);
     for section in &sections {
-        extract(context, &source, options, section, &mut problems).await?;
+        let extracted = extract(context, &source, options, section, &mut problems).await;
+        extracted.map_err(|error| {
+            let text = "the files that were extracted so far are right, and stay in";
+            error.context(format!("{text} `{}`", to.display()))
+        })?;
     }
+    drop(claim);
     problems.failure(&format!(
         "not every file could be extracted: those that are in `{}` are right, and the others are missing there",
         to.display()
+    ))
+}
+
+/// A file in the folder while an extraction writes there: two at once would mix their files.
+struct Claim(PathBuf);
+
+impl Claim {
+    fn new(folder: &Path) -> Result<Self> {
+        let path = folder.join(".arc-backup-extract.tmp");
+        match File::create_new(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(in_use(folder));
+            }
+            Err(error) => return Err(Error::io("create", &path, error)),
+        }
+        let claim = Self(path);
+        let children = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?;
+        // Another one may have begun and ended since the folder was looked at.
+        match children.count() {
+            1 => Ok(claim),
+            _ => Err(in_use(folder)),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "a temporary file is left");
+        }
+    }
+}
+
+fn in_use(folder: &Path) -> Error {
+    Error::Failed(format!(
+        "another extraction writes, or has written, to `{}`: extract to another folder",
+        folder.display()
     ))
 }
 

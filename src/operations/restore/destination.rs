@@ -5,6 +5,7 @@
 //! folder of the program's own says which backup it is of, so that the same restore completes it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,6 +90,31 @@ impl ArcBackup {
                 "storage {name:?} gets new files alone: leave out `remove` (extra_files, --extra-files)"
             )));
         }
+        let settings = self.settings_of_storage(name)?;
+        let state = settings.backup.state_folder().to_owned();
+        let instance = self.new_instance(settings, NewPlace::Storage(name.to_owned()), state)?;
+        self.check_apart(name, &instance.storage)?;
+        Ok(Instance {
+            sources: (instance.sources.into_iter())
+                .filter(|source| section_of(&**source) == Section::Data)
+                .collect(),
+            ..instance
+        })
+    }
+
+    /// Whether a restore could write to the storage of this name, as far as its table shows;
+    /// returns where it is.
+    ///
+    /// # Errors
+    /// As the restore would.
+    pub(crate) fn check_other_storage(&self, name: &str) -> Result<String> {
+        let settings = self.settings_of_storage(name)?;
+        let (storage, _) = self.new_instances.of_settings(&settings)?;
+        self.check_apart(name, &storage)?;
+        Ok(storage.location())
+    }
+
+    fn settings_of_storage(&self, name: &str) -> Result<Settings> {
         // It becomes a part of a path.
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         if name.is_empty() || !name.chars().all(is_name) {
@@ -99,15 +125,7 @@ impl ArcBackup {
         let state = (self.settings.backup.state_folder())
             .join(STORAGES)
             .join(name);
-        let settings = self.settings.of_other_storage(name, &state)?;
-        let instance = self.new_instance(settings, NewPlace::Storage(name.to_owned()), state)?;
-        self.check_apart(name, &instance.storage)?;
-        Ok(Instance {
-            sources: (instance.sources.into_iter())
-                .filter(|source| section_of(&**source) == Section::Data)
-                .collect(),
-            ..instance
-        })
+        self.settings.of_other_storage(name, &state)
     }
 
     fn new_instance(
@@ -149,7 +167,9 @@ impl ArcBackup {
             .filter_map(|(what, sink)| Some((what.to_owned(), sink?)));
         let targets = (self.repositories.iter())
             .map(|repository| (format!("target {}", repository.name()), repository.sink()));
-        for (what, sink) in own.chain(targets) {
+        let others = self.other_storages(name);
+        let others = (others.iter()).map(|(other, sink)| (format!("storage {other:?}"), sink));
+        for (what, sink) in own.chain(targets).chain(others) {
             if place_of(sink).is_some_and(|(other, at)| {
                 other == place && (at.starts_with(&path) || path.starts_with(&at))
             }) {
@@ -157,6 +177,18 @@ impl ArcBackup {
             }
         }
         Ok(())
+    }
+
+    /// The other storages of the configuration, as far as their tables are right.
+    fn other_storages(&self, own: &str) -> Vec<(String, Arc<dyn Sink>)> {
+        let names = self.settings.storage_names().into_iter();
+        let others = names.filter(|name| name != own);
+        let found = others.filter_map(|name| {
+            let settings = self.settings_of_storage(&name).ok()?;
+            let (storage, _) = self.new_instances.of_settings(&settings).ok()?;
+            Some((name, storage))
+        });
+        found.collect()
     }
 
     /// Refuses a storage that is not empty, unless an interrupted restore of the same backup has
@@ -189,7 +221,7 @@ impl ArcBackup {
         match listing.try_next().await? {
             None => Ok(()),
             Some(found) => Err(Error::Invalid(format!(
-                "storage {name:?} ({location}) is not empty (`{}`): restore into an empty one, such as another prefix",
+                "storage {name:?} ({location}) is not empty (`{}`): restore into an empty one",
                 match &found {
                     Listed::Object(meta) => meta.key.as_str(),
                     Listed::Other { path, .. } => path,
@@ -249,11 +281,11 @@ impl ArcBackup {
         let real = real_path(folder);
         for (what, other) in self.own_folders() {
             let other = real_path(&other);
-            if real.starts_with(&other) || other.starts_with(&real) {
+            if is_within(&real, &other) || is_within(&other, &real) {
                 return Err(one_in_the_other(shown, &what, &other.display().to_string()));
             }
         }
-        Ok(())
+        self.check_companions(folder, "restore into another place")
     }
 
     /// The folders of this instance: a new instance must not lie in one of them.
@@ -284,6 +316,18 @@ impl ArcBackup {
         );
         all
     }
+}
+
+/// Whether the path lies in the folder, also where a part of it is mounted in a second place.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let id = |path: &Path| {
+        std::fs::metadata(path)
+            .map(|meta| (meta.dev(), meta.ino()))
+            .ok()
+    };
+    let wanted = id(folder);
+    path.starts_with(folder)
+        || (wanted.is_some() && path.ancestors().any(|place| id(place) == wanted))
 }
 
 fn one_in_the_other(shown: &str, what: &str, other: &str) -> Error {

@@ -45,6 +45,15 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// Where a new instance is made, for people; `None` for this one.
+    pub(crate) fn place(&self) -> Option<String> {
+        match self {
+            Self::Live => None,
+            Self::Folder(folder) => Some(folder.display().to_string()),
+            Self::Storage(name) => Some(format!("storage {name}")),
+        }
+    }
+
     /// Whether live files may be replaced.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -244,6 +244,7 @@ fn staging(
     Ok(Staging {
         operation_id: context.operation_id.clone(),
         stage: marker.stage(),
+        is_new: context.new_instance.is_some(),
         staged_before: match marker.resumes_staging() {
             true => StagedBefore::ByInterrupted,
             false => StagedBefore::Nothing,

@@ -322,6 +322,7 @@ impl ArcBackup {
                 // A plan stages nothing.
                 stage: preview.clone(),
                 staged_before: StagedBefore::Nothing,
+                is_new: instance.new.is_some(),
                 cancel: cancel.clone(),
                 activity: Activity::default(),
                 extra_files: options.extra_files.into(),

@@ -98,6 +98,7 @@ impl Planner<'_> {
             scratch: self.scratch.to_owned(),
             stage: self.operation_id.clone(),
             staged_before: StagedBefore::Nothing,
+            is_new: false,
             cancel: self.cancel.clone(),
             activity: self.activity.clone(),
             extra_files: ExtraFiles::SetAside,
@@ -158,6 +159,7 @@ impl Planner<'_> {
                 runs: asides(&found.runs)?,
                 undos: asides(&found.undos)?,
                 is_finished: found.is_finished(),
+                is_back: found.undos.iter().any(|undo| undo.is_back),
                 interrupted: match found.is_finished() {
                     true => None,
                     false => Interrupted::of(found, marker, &changes)?,

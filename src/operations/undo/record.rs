@@ -55,6 +55,10 @@ pub(crate) struct Record {
     /// 0 of a restore, 1 of its undo, 2 of the undo of that, and so on.
     #[serde(default)]
     pub(crate) level: u32,
+    /// Undo: whether all that it was to put back is back. What is live afterwards is not compared
+    /// with the restore any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_back: bool,
     /// Whether it has ended, with all that it was to change.
     #[serde(default)]
     pub(crate) is_finished: bool,
@@ -81,6 +85,7 @@ impl Record {
             undoes: None,
             undoes_interrupted: false,
             level: 0,
+            is_back: false,
             is_finished: false,
             is_removed: false,
         }
@@ -135,6 +140,12 @@ impl Record {
         let text = serde_json::to_vec(self).expect("plain data is valid JSON");
         let path = self.make_folder(settings)?.join(RECORD);
         Ok(write_atomically(&path, &text)?)
+    }
+
+    /// Notes that all that an undo was to put back is back.
+    pub(crate) fn mark_back(&mut self, settings: &Settings) -> Result<()> {
+        self.is_back = true;
+        self.write(settings)
     }
 
     /// Notes that the operation has ended.

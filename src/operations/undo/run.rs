@@ -367,6 +367,8 @@ async fn finish(
     for warning in pending::move_back(&prepared.pending)? {
         context.warn(warning);
     }
+    // Before what shows which files the interrupted restore has not brought goes.
+    record.mark_back(&context.settings)?;
     if marker.is_resuming()
         && let Err(error) = discard_staged(context, marker).await
     {

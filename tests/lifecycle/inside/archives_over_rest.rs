@@ -65,6 +65,26 @@ fn archives_and_extractions_are_made_over_rest() {
             json!({"to": path("data/arc/x.tar.zst"), "target": "local"}),
             "where the data",
         ),
+        (
+            "export",
+            json!({"to": path("data/arc.db.pending-restore"), "target": "local"}),
+            "belongs to",
+        ),
+        (
+            "export",
+            json!({"to": path("data/arc.arc-backup-restore.json"), "target": "local"}),
+            "belongs to",
+        ),
+        (
+            "export",
+            json!({"to": format!("/{}", "x".repeat(5000)), "target": "local"}),
+            "can't be written",
+        ),
+        (
+            "extract",
+            extract(&path("data/arc.before-restore/x"), json!({})),
+            "belongs to",
+        ),
         ("extract", json!({}), "to is required"),
         ("extract", extract("look", json!({})), "absolute path"),
         ("extract", part, "is not empty"),
@@ -109,6 +129,11 @@ fn archives_and_extractions_are_made_over_rest() {
     assert_eq!(unknown.status, 404, "{}", unknown.text);
     assert!(!instance.path("other").exists() && !instance.path("y.tar.zst").exists());
 
+    let new = json!({"backup_id": id, "to": path("data/arc.db-wal"), "target": "local"});
+    let answer = post("/api/v1/backup/restore", &new);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.text.contains("belongs to"), "{}", answer.text);
+
     // The same request, once its file is gone.
     let bearer = format!("Bearer {ADMIN}");
     let keyed = |key: &str| {
@@ -128,4 +153,28 @@ fn archives_and_extractions_are_made_over_rest() {
     let again = keyed("one");
     assert_eq!((again.status, again.json()), (202, first.json()));
     assert_eq!(keyed("two").status, 400);
+}
+
+/// Guards against: one folder with the files of two extractions.
+#[test]
+fn of_two_extractions_into_one_folder_one_is_refused() {
+    let instance = small();
+    let id = instance.backup();
+    for round in 0..5 {
+        let folder = instance.path(&format!("both-{round}"));
+        let to = folder.to_str().unwrap();
+        let run = |part: &str| {
+            let mut command = instance.command(&["extract", &id, "--to", to, "--include", part]);
+            command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let both = ["iot", "metrics"].map(run);
+        let ended = both.map(|mut child| child.wait().unwrap().success());
+        assert_ne!(ended, [true, true], "round {round}");
+        let found = files(&folder);
+        for (database, is_done) in ["iot", "metrics"].into_iter().zip(ended) {
+            let has = found.iter().any(|file| file.contains(database));
+            assert_eq!(has, is_done, "round {round}: {database}: {found:?}");
+        }
+        assert!(!found.iter().any(|file| file.contains(".tmp")), "{found:?}");
+    }
 }
