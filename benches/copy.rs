@@ -10,6 +10,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_backup::testing::{
     Column, Inspect, Plan, Reader, Values, Writer, inspect_data_file, inspect_nothing,
@@ -167,6 +168,25 @@ fn parquet(rows: i64) -> Vec<u8> {
     std::fs::read(&path).expect("just written")
 }
 
+/// How often the Parquet files are copied with and without the check, in turn.
+const PAIRS: usize = 60;
+
+/// The processor time of this process so far, in ticks of the kernel: `utime` and `stime` of
+/// `/proc/self/stat` (proc(5)).
+fn processor_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields = stat.rsplit_once(") ").expect("a name in parentheses").1;
+    let ticks = fields.split(' ').skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
 /// What it costs to look at the Parquet files while they are copied.
 fn parquet_check(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
@@ -179,14 +199,38 @@ fn parquet_check(criterion: &mut Criterion) {
         };
         let (disk, disk_to) = (local("from"), local("to"));
         runtime.block_on(fill(&*disk, &list, &bytes));
+        let variants = [
+            ("without_check", inspect_nothing as Inspect),
+            ("with_check", inspect_data_file),
+        ];
+        // In turn, each first as often as the other: what the machine does meanwhile meets both.
+        let (mut times, mut ticks) = ([const { Vec::new() }; 2], [0, 0]);
+        for round in 0..=PAIRS {
+            for place in 0..2 {
+                let number = (place + round) % 2;
+                let (begun, before) = (Instant::now(), processor_ticks());
+                runtime.block_on(copy(&disk, &disk_to, &list, variants[number].1));
+                // The first creates the files.
+                if round > 0 {
+                    times[number].push(begun.elapsed().as_secs_f64());
+                    ticks[number] += processor_ticks() - before;
+                }
+            }
+        }
+        let more = |with: f64, without: f64| (with / without - 1.0) * 100.0;
+        let [without, with] = times.map(median);
+        println!(
+            "{shape}: {PAIRS} pairs, with the check: time {:+.1} % (medians {:.1} and {:.1} ms), processor time {:+.1} %",
+            more(with, without),
+            without * 1e3,
+            with * 1e3,
+            more(ticks[1] as f64, ticks[0] as f64)
+        );
         let mut group = criterion.benchmark_group(shape);
         group
             .throughput(Throughput::Bytes(count * bytes.len() as u64))
             .sample_size(30);
-        for (name, inspect) in [
-            ("without_check", inspect_nothing as Inspect),
-            ("with_check", inspect_data_file),
-        ] {
+        for (name, inspect) in variants {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list, inspect)));
             });
