@@ -338,7 +338,7 @@ fn one_hour(count: usize) {
         whole["plan"]["bytes_to_read"],
         begun.elapsed().as_secs_f64()
     );
-    assert!(live_files(&storage) == many);
+    assert!(live_files(&storage) == expected);
 }
 
 /// Guards against: a backup that counts as verified, of which only a part was read; and damage that
