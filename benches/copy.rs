@@ -203,7 +203,7 @@ fn parquet_check(criterion: &mut Criterion) {
             ("without_check", inspect_nothing as Inspect),
             ("with_check", inspect_data_file),
         ];
-        // In turn, each first as often as the other: what the machine does meanwhile meets both.
+        // Alternating, with either one first: other load on the machine slows both.
         let (mut times, mut ticks) = ([const { Vec::new() }; 2], [0, 0]);
         for round in 0..=PAIRS {
             for place in 0..2 {
