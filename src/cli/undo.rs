@@ -58,13 +58,15 @@ fn lines(plan: &UndoPlan) -> Vec<String> {
             plan.operation_id, plan.backup_id
         ),
         format!(
-            "  data          {} files return, {}, and what was restored in their places is set aside; so are {} files that the restore \
-             brought besides; {} are as before",
+            "  returns       {} data files, {}",
             plan.returned_files,
-            figures::size(plan.returned_bytes),
-            plan.removed_files,
-            plan.unchanged_files
+            figures::size(plan.returned_bytes)
         ),
+        format!(
+            "  set aside     {} data files that only the restore brought, and those in whose places files return",
+            plan.removed_files
+        ),
+        format!("  as before     {} data files", plan.unchanged_files),
     ];
     let returned = plan.returned.iter().map(|path| ("returns", path));
     let removed = plan.removed.iter().map(|path| ("set aside", path));

@@ -42,6 +42,7 @@ pub(crate) use databases::real_path;
 pub(crate) use keys::BACKUP_KEYS;
 pub(crate) use keys::unknown_target;
 pub(crate) use location::searched_places;
+pub(crate) use other_storages::toml_text;
 pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
 pub use retention::RetentionSettings;

@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Value;
 
 use super::backends::Backends;
+use super::targets::is_name;
 use super::values::Values;
 use super::variables::in_variables;
 use crate::nearest::{hint, nearest};
@@ -35,6 +36,11 @@ pub(super) fn configuration(
     name: &str,
     state: &Path,
 ) -> Result<(Values, String)> {
+    if !is_name(name) {
+        return Err(Error::Invalid(format!(
+            "{name:?} can't be the name of a storage: one has letters, digits, `-` and `_` only"
+        )));
+    }
     let names = names(values);
     if !names.iter().any(|known| known == name) {
         let known: Vec<_> = names.iter().map(String::as_str).collect();
@@ -110,13 +116,13 @@ fn as_storage(values: &Values, table: &str, keys: &[&str], state: &Path) -> Resu
         let path = format!("{table}.{key}");
         let value = match values.get(&path) {
             None => continue,
-            Some(Value::String(text)) => quoted(&text),
+            Some(Value::String(text)) => toml_text(&text),
             Some(Value::Boolean(value)) => value.to_string(),
             Some(_) => return Err(values.wrong(&path, "a string, or true or false")),
         };
         text.push_str(&format!("{key} = {value}\n"));
     }
-    let path = |name: &str| quoted(&state.join(name).to_string_lossy());
+    let path = |name: &str| toml_text(&state.join(name).to_string_lossy());
     text.push_str(&format!(
         "[backup]\nstate_path = {}\nlocal_path = {}\n[auth]\ndb_path = {}\n",
         path("history.db"),
@@ -127,6 +133,6 @@ fn as_storage(values: &Values, table: &str, keys: &[&str], state: &Path) -> Resu
 }
 
 /// A basic string of TOML, which is escaped as one of JSON is.
-fn quoted(text: &str) -> String {
+pub(crate) fn toml_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

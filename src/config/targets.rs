@@ -66,13 +66,15 @@ pub(super) fn targets(
     Ok(targets.into_values().collect())
 }
 
+/// Whether a place can have this name: it is a part of paths and of variables.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    !name.is_empty() && name.chars().all(is_part)
+}
+
 fn target(values: &Values, name: String, backends: &Backends) -> Result<TargetSettings> {
     let key = values.target_table(&name);
-    let valid = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    if !valid {
+    if !is_name(&name) {
         return Err(Error::Config(format!(
             "`{key}`: a target's name has letters, digits, `-` and `_` only"
         )));

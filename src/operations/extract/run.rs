@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, options: &ExtractOptions) -> Result<(
     context.running.phase(Phase::Copying);
     let to = &options.to;
     crate::files::create_folder(to).map_err(|e| Error::io("create", to, e))?;
-    let claim = Claim::new(to)?;
+    let lock = FolderLock::new(to)?;
     let mut problems = Problems::new(&context.running);
     for section in &sections {
         let extracted = extract(context, &source, options, section, &mut problems).await;
@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, options: &ExtractOptions) -> Result<(
             error.context(format!("{text} `{}`", to.display()))
         })?;
     }
-    drop(claim);
+    drop(lock);
     problems.failure(&format!(
         "not every file could be extracted: those that are in `{}` are right, and the others are missing there",
         to.display()
@@ -54,9 +54,9 @@ pub(crate) async fn run(context: &Context, options: &ExtractOptions) -> Result<(
 }
 
 /// A file in the folder while an extraction writes there: two at once would mix their files.
-struct Claim(PathBuf);
+struct FolderLock(PathBuf);
 
-impl Claim {
+impl FolderLock {
     fn new(folder: &Path) -> Result<Self> {
         let path = folder.join(".arc-backup-extract.tmp");
         match File::create_new(&path) {
@@ -66,17 +66,17 @@ impl Claim {
             }
             Err(error) => return Err(Error::io("create", &path, error)),
         }
-        let claim = Self(path);
+        let lock = Self(path);
         let children = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?;
         // Another one may have begun and ended since the folder was looked at.
         match children.count() {
-            1 => Ok(claim),
+            1 => Ok(lock),
             _ => Err(in_use(folder)),
         }
     }
 }
 
-impl Drop for Claim {
+impl Drop for FolderLock {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "a temporary file is left");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arc_backup_core::{Key, ListOptions, Listed, Section, Sink, Source};
 use futures::TryStreamExt;
 
-use crate::config::{Settings, real_path};
+use crate::config::{Settings, real_path, toml_text};
 use crate::files::with_suffix;
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
@@ -115,13 +115,6 @@ impl ArcBackup {
     }
 
     fn settings_of_storage(&self, name: &str) -> Result<Settings> {
-        // It becomes a part of a path.
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-        if name.is_empty() || !name.chars().all(is_name) {
-            return Err(Error::Invalid(format!(
-                "{name:?} can't be the name of a storage: one has letters, digits, `-` and `_` only"
-            )));
-        }
         let state = (self.settings.backup.state_folder())
             .join(STORAGES)
             .join(name);
@@ -368,7 +361,7 @@ fn arc_toml(folder: &Path, manifest: &Manifest) -> Result<String> {
     Ok(text)
 }
 
-/// A basic string of TOML, which is escaped as one of JSON is.
+/// The path as a text of TOML.
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| {
         let path = path.display();
@@ -376,5 +369,5 @@ fn quoted(path: &Path) -> Result<String> {
             "`{path}` is not valid UTF-8: arc.toml can't name it"
         ))
     })?;
-    Ok(serde_json::Value::from(text).to_string())
+    Ok(toml_text(text))
 }

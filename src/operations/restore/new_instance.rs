@@ -87,7 +87,8 @@ impl NewInstance {
         let Some(folder) = self.folder() else {
             // Of an interrupted restore, the storage has a part already.
             if !self.is_resumed {
-                self.remove_state();
+                let _ = std::fs::remove_dir_all(&self.state);
+                self.remove_parent();
             }
             return;
         };
@@ -114,16 +115,15 @@ impl NewInstance {
         match self.folder() {
             Some(folder) => Ok(sync_folder(folder)?),
             None => {
-                self.remove_state();
+                self.remove_parent();
                 Ok(())
             }
         }
     }
 
-    /// Removes the folder of the program's own files of a storage, and the one above it, unless a
-    /// restore into another storage was interrupted.
-    fn remove_state(&self) {
-        let _ = std::fs::remove_dir_all(&self.state);
+    /// Removes the folder above that of a storage, unless a restore into another storage was
+    /// interrupted.
+    fn remove_parent(&self) {
         let _ = self.state.parent().map(std::fs::remove_dir);
     }
 }

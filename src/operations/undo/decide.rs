@@ -49,7 +49,7 @@ pub(crate) struct Places {
     /// Whether the restore has ended: then all that it was to bring was there.
     pub(crate) is_finished: bool,
     /// Whether an interrupted undo has put everything back.
-    pub(crate) is_back: bool,
+    pub(crate) is_taken_back: bool,
     /// What it has brought, where it was interrupted after its first change.
     pub(crate) interrupted: Option<Interrupted>,
     pub(crate) activity: Activity,
@@ -65,7 +65,7 @@ impl Places {
     /// Decides what becomes of the file of a change.
     pub(crate) async fn decide(&self, change: ChangeLine) -> Result<Decision> {
         self.activity.note();
-        if self.is_back {
+        if self.is_taken_back {
             return Ok(Decision::AsBefore);
         }
         let refused = |reason: &str| Ok(Decision::Refused(reason.to_owned()));

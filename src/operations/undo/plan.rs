@@ -159,7 +159,7 @@ impl Planner<'_> {
                 runs: asides(&found.runs)?,
                 undos: asides(&found.undos)?,
                 is_finished: found.is_finished(),
-                is_back: found.undos.iter().any(|undo| undo.is_back),
+                is_taken_back: found.undos.iter().any(|undo| undo.is_taken_back),
                 interrupted: match found.is_finished() {
                     true => None,
                     false => Interrupted::of(found, marker, &changes)?,

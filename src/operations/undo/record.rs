@@ -58,7 +58,7 @@ pub(crate) struct Record {
     /// Undo: whether all that it was to put back is back. What is live afterwards is not compared
     /// with the restore any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) is_back: bool,
+    pub(crate) is_taken_back: bool,
     /// Whether it has ended, with all that it was to change.
     #[serde(default)]
     pub(crate) is_finished: bool,
@@ -85,7 +85,7 @@ impl Record {
             undoes: None,
             undoes_interrupted: false,
             level: 0,
-            is_back: false,
+            is_taken_back: false,
             is_finished: false,
             is_removed: false,
         }
@@ -143,8 +143,8 @@ impl Record {
     }
 
     /// Notes that all that an undo was to put back is back.
-    pub(crate) fn mark_back(&mut self, settings: &Settings) -> Result<()> {
-        self.is_back = true;
+    pub(crate) fn mark_taken_back(&mut self, settings: &Settings) -> Result<()> {
+        self.is_taken_back = true;
         self.write(settings)
     }
 

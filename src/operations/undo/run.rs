@@ -368,7 +368,7 @@ async fn finish(
         context.warn(warning);
     }
     // Before what shows which files the interrupted restore has not brought goes.
-    record.mark_back(&context.settings)?;
+    record.mark_taken_back(&context.settings)?;
     if marker.is_resuming()
         && let Err(error) = discard_staged(context, marker).await
     {
