@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_backup_core::{
     BlockingJob, Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, InOrder,
-    Upload,
+    Key, Upload,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::fault::CopyFault;
-use super::inspect::{Inspect, Inspector};
+use super::inspect::{Findings, Inspect, Inspector};
 use super::pieces::{PIECE_BYTES, file_pieces, pieces};
 use super::progress::{Progress, UnderWay};
 
@@ -79,7 +79,8 @@ pub struct Outcome {
 /// The bytes of an entry, once all of them were moved.
 struct Moved {
     digest: Digest,
-    inspector: Option<Box<dyn Inspector>>,
+    /// `None` where nothing looked at it.
+    findings: Option<Findings>,
 }
 
 /// The copies of a [`Plan`], as they end.
@@ -136,8 +137,8 @@ impl Plan {
                 let (stored, fault) = match self.copy(&entry, reader, writer, &cancel).await {
                     Ok((moved, stored)) => {
                         entry.sha256 = Some(moved.digest);
-                        if let Some(inspector) = moved.inspector {
-                            entry = finished(inspector, entry).await?;
+                        if let Some(findings) = moved.findings {
+                            (entry.rows, entry.damage) = (findings.rows, findings.damage);
                         }
                         self.progress.add_files(1);
                         (stored, None)
@@ -349,19 +350,28 @@ impl Plan {
             }
         }
         let digest = hasher.finish();
-        Ok((size, Moved { digest, inspector }))
+        let findings = match inspector {
+            Some(inspector) if size == entry.size => Some(finished(inspector, &entry.key).await?),
+            _ => None,
+        };
+        Ok((size, Moved { digest, findings }))
     }
 }
 
-/// The entry with what its bytes have shown: to find that may take a while.
-async fn finished(inspector: Box<dyn Inspector>, mut entry: Entry) -> Result<Entry, Error> {
-    let (job, key) = (BlockingJob::begin(), entry.key.to_string());
+/// What the bytes have shown, without keeping other copies waiting.
+async fn finished(inspector: Box<dyn Inspector>, key: &Key) -> Result<Findings, CopyFault> {
+    if inspector.is_quick() {
+        return Ok(inspector.finish());
+    }
+    let job = BlockingJob::begin();
     let finished = tokio::task::spawn_blocking(move || {
         let _job = job;
-        inspector.finish(&mut entry);
-        entry
+        inspector.finish()
     });
-    (finished.await).map_err(|e| Error::new(ErrorKind::Other, "inspect", key, e.to_string()))
+    finished.await.map_err(|e| {
+        let error = Error::new(ErrorKind::Other, "inspect", key.as_str(), e.to_string());
+        CopyFault::Read(error)
+    })
 }
 
 /// What `work` gives, or that it was cancelled before: it is dropped then.
@@ -443,7 +453,9 @@ impl FileCopy<'_> {
             }
         }
         let digest = hasher.finish();
-        Ok((size, Moved { digest, inspector }))
+        let whole = inspector.filter(|_| size == self.expected);
+        let findings = whole.map(Inspector::finish);
+        Ok((size, Moved { digest, findings }))
     }
 }
 

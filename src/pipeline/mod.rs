@@ -12,6 +12,6 @@ mod progress;
 
 pub use copy::{Outcome, Plan, Reader, Writer};
 pub use fault::CopyFault;
-pub use inspect::{Inspect, Inspector, inspect_nothing};
+pub use inspect::{Findings, Inspect, Inspector, inspect_nothing};
 pub use pieces::pieces;
 pub use progress::Progress;

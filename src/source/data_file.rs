@@ -7,7 +7,7 @@ use std::path::Path;
 use arc_backup_core::{Entry, Rows, SourceDamage};
 
 use super::footer::rows_of;
-use crate::pipeline::Inspector;
+use crate::pipeline::{Findings, Inspector};
 
 /// How many of a file's last bytes are kept, at least: the footer of one of Arc's has some KiB.
 const SMALLEST_WINDOW: u64 = 64 << 10;
@@ -36,6 +36,8 @@ pub(crate) struct DataFile {
     start: u64,
     head: Vec<u8>,
     tail: Vec<u8>,
+    /// What they show, where it was seen already.
+    seen: Option<Result<Option<Rows>, SourceDamage>>,
 }
 
 impl DataFile {
@@ -48,12 +50,13 @@ impl DataFile {
             start: size.saturating_sub(window),
             head: Vec::with_capacity(HEAD),
             tail: Vec::new(),
+            seen: None,
         }
     }
 
     /// What its bytes have shown, all of them.
     pub(crate) fn rows(&self) -> Result<Option<Rows>, SourceDamage> {
-        rows_of(&self.head, &self.tail, self.size)
+        (self.seen).unwrap_or_else(|| rows_of(&self.head, &self.tail, self.size))
     }
 }
 
@@ -85,19 +88,74 @@ impl Inspector for DataFile {
         let before = self.start.saturating_sub(self.position);
         self.position += bytes.len() as u64;
         let before = usize::try_from(before).unwrap_or(usize::MAX);
-        if let Some(kept) = bytes.get(before..).filter(|kept| !kept.is_empty()) {
-            if self.tail.is_empty() {
-                let window = usize::try_from(self.size - self.start).unwrap_or_default();
-                self.tail.reserve_exact(window);
-            }
-            self.tail.extend_from_slice(kept);
+        let Some(kept) = bytes.get(before..).filter(|kept| !kept.is_empty()) else {
+            return;
+        };
+        let window = usize::try_from(self.size - self.start).unwrap_or_default();
+        if kept.len() == window && self.is_quick() {
+            // Most files come in one piece: nothing of it need be kept.
+            self.seen = Some(rows_of(&self.head, kept, self.size));
+            return;
         }
+        if self.tail.is_empty() {
+            self.tail.reserve_exact(window);
+        }
+        self.tail.extend_from_slice(kept);
     }
 
-    fn finish(self: Box<Self>, entry: &mut Entry) {
-        (entry.rows, entry.damage) = match self.rows() {
-            Ok(rows) => (rows, None),
-            Err(damage) => (None, Some(damage)),
-        };
+    fn is_quick(&self) -> bool {
+        self.size - self.start <= SMALLEST_WINDOW
+    }
+
+    fn finish(self: Box<Self>) -> Findings {
+        match self.rows() {
+            Ok(rows) => Findings { rows, damage: None },
+            Err(damage) => Findings {
+                rows: None,
+                damage: Some(damage),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_backup_core::Key;
+
+    use super::*;
+    use crate::demo::{Column, Values, write_parquet};
+
+    /// Guards against: findings that depend on how the bytes were cut into pieces, and a small file
+    /// for which another thread is asked.
+    #[test]
+    fn the_same_is_found_in_whatever_pieces_a_file_comes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        for rows in [1, 1_000, 20_000, 100_000] {
+            let values = (0..rows).map(|row| (row * 7_919 % 1_000) as f64);
+            let columns = [
+                Column::new("time", Values::Time((0..rows).collect())),
+                Column::new("value", Values::Float(values.collect())),
+            ];
+            write_parquet(&path, &columns, &[]).expect("written");
+            let whole = std::fs::read(&path).expect("there");
+            for (bytes, damage) in [
+                (&whole[..], None),
+                (&whole[..whole.len() - 1], Some(SourceDamage::Torn)),
+                (&whole[..0], Some(SourceDamage::Empty)),
+            ] {
+                let key = Key::parse("iot/cpu/a.parquet").expect("a fixed form");
+                let entry = Entry::new(key, bytes.len() as u64);
+                for piece in [usize::MAX, 256 << 10, 60_001, 9, 1] {
+                    let mut inspector = inspect_data_file(&entry).expect("a Parquet file");
+                    bytes.chunks(piece).for_each(|piece| inspector.take(piece));
+                    assert_eq!(inspector.is_quick(), bytes.len() < 525_000, "{rows}");
+                    let found = inspector.finish();
+                    let count = found.rows.map(|rows| rows.count);
+                    let expected = damage.is_none().then_some(rows as u64);
+                    assert_eq!((count, found.damage), (expected, damage), "{rows}, {piece}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The footer of a Parquet file: rows, and of which time.
 
+use std::cell::RefCell;
 use std::panic::catch_unwind;
+use std::sync::Arc;
 use std::thread;
 
 use ::parquet::basic::{ConvertedType, LogicalType, TimeUnit};
@@ -68,13 +70,19 @@ pub(crate) fn rows_of(head: &[u8], tail: &[u8], size: u64) -> Result<Option<Rows
 
 /// Reads a footer; `None` where it has too many columns, or has what can't be read.
 fn parse(footer: &[u8]) -> Result<Option<Rows>, SourceDamage> {
-    match structure::check(footer) {
-        Ok(()) => {}
+    let last = LAST_SCHEMA.with_borrow(Clone::clone);
+    let known = last.filter(|last| footer.starts_with(&last.bytes));
+    let to_schema = match structure::check(footer, known.as_ref().map(|known| &known.bytes[..])) {
+        Ok(to_schema) => to_schema,
         Err(Refused::Malformed) => return Err(SourceDamage::BadFooter),
         Err(Refused::Booleans) => return Ok(None),
-    }
+    };
     // The crate checks much and asserts the rest: what is in the file must not end the backup.
-    let read = || catch_unwind(|| read(footer)).ok().flatten();
+    let read = || {
+        catch_unwind(|| read(footer, to_schema, known))
+            .ok()
+            .flatten()
+    };
     let rows = match columns(footer) {
         None => None,
         Some(..=FEW_COLUMNS) => read(),
@@ -109,28 +117,58 @@ fn columns(footer: &[u8]) -> Option<u64> {
     }
 }
 
-fn read(footer: &[u8]) -> Option<Rows> {
+/// Where the rows' time is in files of one schema.
+struct Schema {
+    /// The footer of such a file, to where its schema ends.
+    bytes: Vec<u8>,
+    /// How to read the statistics of the column of time, and nothing else.
+    options: ParquetMetaDataOptions,
+    /// The number of this column, and how many of its units are a second.
+    time: Option<(usize, i64)>,
+}
+
+thread_local! {
+    /// The schema of the file that was read last: mostly that of the next one too, of the same
+    /// measurement.
+    static LAST_SCHEMA: RefCell<Option<Arc<Schema>>> = const { RefCell::new(None) };
+}
+
+impl Schema {
+    /// That of a footer which reaches `to_schema`.
+    fn read(to_schema: &[u8]) -> Result<Arc<Self>, ParquetError> {
+        let schema = ParquetMetaDataReader::decode_schema(to_schema)?;
+        let time = schema
+            .columns()
+            .iter()
+            .position(|column| matches!(column.path().parts(), [name] if name == TIME));
+        let of_time = ParquetStatisticsPolicy::skip_except(time.as_slice());
+        let time = time.and_then(|time| Some((time, per_second(&schema, time)?)));
+        let options = ParquetMetaDataOptions::new()
+            .with_schema(schema)
+            .with_column_stats_policy(of_time)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let read = Arc::new(Self {
+            bytes: to_schema.to_vec(),
+            options,
+            time,
+        });
+        LAST_SCHEMA.set(Some(read.clone()));
+        Ok(read)
+    }
+}
+
+/// Reads a footer, which reaches `to_schema`, of the schema that is `known`, if it is.
+fn read(footer: &[u8], to_schema: &[u8], known: Option<Arc<Schema>>) -> Option<Rows> {
     let fault = |error: ParquetError| tracing::debug!(%error, "the footer can't be read");
-    let schema = ParquetMetaDataReader::decode_schema(footer)
-        .map_err(fault)
-        .ok()?;
-    let time = schema
-        .columns()
-        .iter()
-        .position(|column| matches!(column.path().parts(), [name] if name == TIME));
-    let of_time = ParquetStatisticsPolicy::skip_except(time.as_slice());
-    let per_second = time.and_then(|time| per_second(&schema, time));
-    let options = ParquetMetaDataOptions::new()
-        .with_schema(schema)
-        .with_column_stats_policy(of_time)
-        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let read = ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options));
+    let schema = known.map_or_else(|| Schema::read(to_schema), Ok);
+    let schema = schema.map_err(fault).ok()?;
+    let options = Some(&schema.options);
+    let read = ParquetMetaDataReader::decode_metadata_with_options(footer, options);
     let metadata = read.map_err(fault).ok()?;
     Some(Rows {
         count: u64::try_from(metadata.file_metadata().num_rows()).ok()?,
-        times: (time.zip(per_second))
-            .and_then(|(time, per_second)| times(&metadata, time, per_second)),
+        times: (schema.time).and_then(|(time, per_second)| times(&metadata, time, per_second)),
     })
 }
 
@@ -241,7 +279,8 @@ mod tests {
         );
     }
 
-    /// Guards against: a footer that ends the program, whatever its bytes are.
+    /// Guards against: a footer that ends the program, whatever its bytes are; and one that is read
+    /// otherwise as the file before it had this schema.
     #[test]
     fn no_footer_ends_the_program() {
         let whole = file(&[1, 2, 3]);
@@ -250,7 +289,43 @@ mod tests {
             for bits in [0xff, 0x80, 1] {
                 let mut bytes = whole.clone();
                 bytes[at] ^= bits;
-                let _ = found(&bytes);
+                let alone = thread::scope(|scope| scope.spawn(|| found(&bytes)).join());
+                found(&whole).expect("whole");
+                assert_eq!(found(&bytes), alone.expect("no panic"), "{at}, {bits:x}");
+            }
+        }
+    }
+
+    /// Guards against: the times of another column, where the file before has another schema.
+    #[test]
+    fn each_file_is_read_by_its_own_schema() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, columns: &[Column]| {
+            let path = folder.path().join(name);
+            write_parquet(&path, columns, &[]).expect("written");
+            std::fs::read(&path).expect("there")
+        };
+        let time =
+            |name: &str, second: i64| Column::new(name, Values::Time(vec![second * 1_000_000]));
+        let with = |second| {
+            Some(RowTimes {
+                min: second,
+                max: second,
+            })
+        };
+        let files = [
+            (file("a", &[time("time", 1), time("seen", 2)]), with(1)),
+            (file("b", &[time("seen", 3), time("time", 4)]), with(4)),
+            (file("c", &[time("time", 5), time("seen", 6)]), with(5)),
+            (file("d", &[time("seen", 7), time("made", 8)]), None),
+            (file("e", &[time("time", 9)]), with(9)),
+        ];
+        for first in &files {
+            for second in &files {
+                for (bytes, times) in [first, second, second] {
+                    let rows = found(bytes).expect("whole").expect("read");
+                    assert_eq!((rows.count, rows.times), (1, *times));
+                }
             }
         }
     }

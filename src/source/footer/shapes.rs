@@ -32,7 +32,11 @@ impl Shape {
     /// The field of this number, where it is one of a struct.
     pub(super) fn field(self, number: i16) -> Option<Self> {
         let Struct(fields) = self else { return None };
-        let of_it = fields.iter().find(|(known, _)| *known == number);
+        let is_it = |(known, _): &&(i16, Self)| *known == number;
+        // Most structs have all fields of the first numbers.
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        let of_it = fields.get(at).filter(is_it);
+        let of_it = of_it.or_else(|| fields.iter().find(is_it));
         of_it.map(|(_, shape)| *shape)
     }
 

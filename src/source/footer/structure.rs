@@ -16,9 +16,26 @@ pub(super) enum Refused {
     Booleans,
 }
 
-/// Walks through all of a footer once. Its cost is that of its bytes, whatever they are.
-pub(super) fn check(footer: &[u8]) -> Result<(), Refused> {
-    Walk { rest: footer }.fields(Some(FOOTER), DEEPEST)
+/// The number of the field of a footer that has the schema.
+const SCHEMA: i16 = 2;
+
+/// Walks through all of a footer once, and gives it to where its first schema ends. Its cost is
+/// that of its bytes, whatever they are. `known` is what it gave for a footer that begins alike.
+pub(super) fn check<'a>(footer: &'a [u8], known: Option<&[u8]>) -> Result<&'a [u8], Refused> {
+    let known = known.map_or(0, <[u8]>::len);
+    let mut walk = Walk {
+        rest: &footer[known..],
+    };
+    let (mut number, mut to_schema) = match known {
+        0 => (0, None),
+        known => (SCHEMA, Some(&footer[..known])),
+    };
+    while walk.field(&mut number, Some(FOOTER), DEEPEST)? {
+        if number == SCHEMA && to_schema.is_none() {
+            to_schema = Some(&footer[..footer.len() - walk.rest.len()]);
+        }
+    }
+    Ok(to_schema.unwrap_or(footer))
 }
 
 /// What is left of a footer.
@@ -63,28 +80,38 @@ impl Walk<'_> {
 
     /// The fields of a struct, to its end.
     fn fields(&mut self, shape: Option<Shape>, depth: u32) -> Result<(), Refused> {
-        let mut number = 0_i16;
-        loop {
-            let header = self.byte()?;
-            let kind = header & 0x0f;
-            if kind == 0 {
-                return Ok(());
-            }
-            number = match header >> 4 {
-                0 => {
-                    let written = self.integer()?;
-                    // As the crate does, with what no writer writes too.
-                    ((written >> 1).cast_signed() ^ -((written & 1).cast_signed())) as i16
-                }
-                more => (number.checked_add(i16::from(more))).ok_or(Refused::Malformed)?,
-            };
-            let known = shape.and_then(|shape| shape.field(number));
-            // A boolean is in the header.
-            match kind {
-                1 | 2 if known.is_none_or(|known| known.is(kind)) => {}
-                _ => self.value(kind, known, depth)?,
-            }
+        let mut number = 0;
+        while self.field(&mut number, shape, depth)? {}
+        Ok(())
+    }
+
+    /// The next field of a struct, behind the one of this number; `false` at its end.
+    fn field(
+        &mut self,
+        number: &mut i16,
+        shape: Option<Shape>,
+        depth: u32,
+    ) -> Result<bool, Refused> {
+        let header = self.byte()?;
+        let kind = header & 0x0f;
+        if kind == 0 {
+            return Ok(false);
         }
+        *number = match header >> 4 {
+            0 => {
+                let written = self.integer()?;
+                // As the crate does, with what no writer writes too.
+                ((written >> 1).cast_signed() ^ -((written & 1).cast_signed())) as i16
+            }
+            more => (number.checked_add(i16::from(more))).ok_or(Refused::Malformed)?,
+        };
+        let known = shape.and_then(|shape| shape.field(*number));
+        // A boolean is in the header.
+        match kind {
+            1 | 2 if known.is_none_or(|known| known.is(kind)) => {}
+            _ => self.value(kind, known, depth)?,
+        }
+        Ok(true)
     }
 
     /// A value of a field or a list.
@@ -170,12 +197,18 @@ mod tests {
             &[0xeb],
         ] {
             let footer = with(&[before, &MANY, &[0x11]].concat());
-            assert_eq!(check(&footer), Err(Refused::Malformed), "{before:x?}");
+            assert_eq!(check(&footer, None), Err(Refused::Malformed), "{before:x?}");
         }
-        assert_eq!(check(&with(&[0xe9, 0x21, 1, 1])), Err(Refused::Booleans));
-        assert_eq!(check(&with(&[0xeb, 1, 0x11, 1, 1])), Err(Refused::Booleans));
-        assert_eq!(check(&with(&[0xe9, 0x23, 1, 1])), Ok(()));
-        assert_eq!(check(&with(&[0xeb, 1, 0x33, 1, 1])), Ok(()));
+        assert_eq!(
+            check(&with(&[0xe9, 0x21, 1, 1]), None),
+            Err(Refused::Booleans)
+        );
+        assert_eq!(
+            check(&with(&[0xeb, 1, 0x11, 1, 1]), None),
+            Err(Refused::Booleans)
+        );
+        assert!(check(&with(&[0xe9, 0x23, 1, 1]), None).is_ok());
+        assert!(check(&with(&[0xeb, 1, 0x33, 1, 1]), None).is_ok());
     }
 
     /// Guards against: bytes that the crate, which goes by the number of a field alone, reads as
@@ -183,20 +216,23 @@ mod tests {
     #[test]
     fn a_known_field_is_what_it_should_be() {
         // The number of rows, once as one and once as a text.
-        assert_eq!(check(&with(&[0x26, 6])), Ok(()));
-        assert_eq!(check(&with(&[0x28, 1, 6])), Err(Refused::Malformed));
-        assert_eq!(check(&with(&[0x21])), Err(Refused::Malformed));
+        assert!(check(&with(&[0x26, 6]), None).is_ok());
+        assert_eq!(check(&with(&[0x28, 1, 6]), None), Err(Refused::Malformed));
+        assert_eq!(check(&with(&[0x21]), None), Err(Refused::Malformed));
         // The same by its whole number.
-        assert_eq!(check(&with(&[0x08, 6, 1, 6])), Err(Refused::Malformed));
+        assert_eq!(
+            check(&with(&[0x08, 6, 1, 6]), None),
+            Err(Refused::Malformed)
+        );
     }
 
     /// Guards against: values in each other that take all of the stack.
     #[test]
     fn what_is_too_deep_is_refused() {
         let lists = |levels: usize| with(&[&[0xe9][..], &vec![0x19; levels], &[0x03]].concat());
-        assert_eq!(check(&lists(20)), Ok(()));
-        assert_eq!(check(&lists(100_000)), Err(Refused::Malformed));
-        assert_eq!(check(&[]), Err(Refused::Malformed));
-        assert_eq!(check(&[0x15, 0x80]), Err(Refused::Malformed));
+        assert!(check(&lists(20), None).is_ok());
+        assert_eq!(check(&lists(100_000), None), Err(Refused::Malformed));
+        assert_eq!(check(&[], None), Err(Refused::Malformed));
+        assert_eq!(check(&[0x15, 0x80], None), Err(Refused::Malformed));
     }
 }
