@@ -128,6 +128,19 @@ fn a_misspelt_parameter_is_refused_by_every_endpoint() {
     assert_eq!(service.get(STATUS).json()["status"], "idle", "it did start");
     let text = refusal(&service.get("/api/v1/backup/?targt=local"), 400);
     assert_names(&text, &["\"targt\"", "did you mean \"target\"?"]);
+    for (query, name) in [
+        ("limit=1&limit=1", "limit"),
+        ("since=1d&limit=2&since=2d", "since"),
+        ("label=a&label=b&limit=1&%6Cimit=2", "limit"),
+    ] {
+        let text = refusal(&service.get(&format!("{BACKUPS}?{query}")), 400);
+        assert!(
+            text.contains(&format!("{name:?} is given more than once")),
+            "{text}"
+        );
+    }
+    let lists = service.get(&format!("{BACKUPS}?label=a&label=b"));
+    assert_eq!(lists.status, 200, "{}", lists.text);
     let by_parameter = service.request("GET", &format!("{BACKUPS}?p={ADMIN}"), &[], None);
     assert_eq!(by_parameter.status, 200);
 }

@@ -70,7 +70,7 @@ pub(super) fn app_with(
         .at("/openapi.json", get(json))
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", service)
-        .around(query::refuse_unknown)
+        .around(query::refuse_wrong)
         .data(Arc::new(Shared {
             engine: scheduler.engine().clone(),
             scheduler,

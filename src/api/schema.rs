@@ -199,9 +199,12 @@ pub(super) fn fits_path(template: &str, path: &str) -> bool {
     }
 }
 
-/// The names of the query parameters of an operation.
-pub(super) fn query_parameters(operation: &Value) -> impl Iterator<Item = &str> {
+/// The names of the query parameters of an operation, and whether each may be repeated.
+pub(super) fn query_parameters(operation: &Value) -> impl Iterator<Item = (&str, bool)> {
     (operation["parameters"].as_array().into_iter().flatten())
         .filter(|parameter| parameter["in"] == "query")
-        .filter_map(|parameter| parameter["name"].as_str())
+        .filter_map(|parameter| {
+            let may_be_repeated = parameter["schema"]["type"] == "array";
+            Some((parameter["name"].as_str()?, may_be_repeated))
+        })
 }

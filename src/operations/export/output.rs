@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,11 +14,13 @@ use crate::{Error, Result};
 /// How much is written at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The output of an export. A file has a temporary name until it is whole; dropped before, it goes.
+/// The output of an export. A file has no name, or a temporary one, until it is whole; dropped
+/// before, it goes.
 pub(super) enum Output {
     File {
         out: BufWriter<File>,
-        temporary: Temporary,
+        /// `None` where it has no name.
+        temporary: Option<Temporary>,
     },
     Stdout(io::Stdout),
 }
@@ -37,15 +40,42 @@ impl Output {
         let ExportTo::File(path) = to else {
             return Ok(Self::Stdout(io::stdout()));
         };
+        match Self::unnamed(path) {
+            Some(output) => Ok(output),
+            None => Self::named(path),
+        }
+    }
+
+    /// A file without a name: nothing is left of it when this process is killed. `None` where the
+    /// file system has no such files.
+    #[cfg(target_os = "linux")]
+    fn unnamed(path: &Path) -> Option<Self> {
+        use rustix::fs::{Mode, OFlags, open};
+
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let opened = open(folder_of(path), flags, Mode::RUSR | Mode::WUSR);
+        let file = File::from(opened.ok()?);
+        let can_be_named = name_of(&file).exists();
+        can_be_named.then(|| Self::of(file, None))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn unnamed(_: &Path) -> Option<Self> {
+        None
+    }
+
+    fn named(path: &Path) -> Result<Self> {
         // A name that nobody has put a link at, and that is not longer than a name may be.
         let name = format!(".arc-backup-{}.tmp", random_hex::<8>()?);
         let temporary = folder_of(path).join(name);
         let file = (OpenOptions::new().write(true).create_new(true).mode(0o600)).open(&temporary);
         let file = file.map_err(|e| Error::io("write", &temporary, e))?;
-        Ok(Self::File {
-            out: BufWriter::with_capacity(BUFFER_BYTES, file),
-            temporary: Temporary(temporary),
-        })
+        Ok(Self::of(file, Some(Temporary(temporary))))
+    }
+
+    fn of(file: File, temporary: Option<Temporary>) -> Self {
+        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Self::File { out, temporary }
     }
 
     /// Makes the file durable and gives it its name.
@@ -58,8 +88,27 @@ impl Output {
         };
         let written = out.flush().and_then(|()| sync_file(out.get_ref()));
         written.map_err(|e| Error::io("write", path, e))?;
-        rename_new(&temporary.0, path)?;
+        match temporary {
+            Some(temporary) => rename_new(&temporary.0, path)?,
+            None => link_new(out.get_ref(), path)?,
+        }
         Ok(sync_folder(path)?)
+    }
+}
+
+/// A name by which this process finds an open file that has none (proc(5)).
+fn name_of(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// Gives a file without a name one that is free.
+fn link_new(file: &File, path: &Path) -> Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+
+    match linkat(CWD, name_of(file), CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::EXIST) => Err(exists(path)),
+        Err(error) => Err(Error::io("write", path, error.into())),
     }
 }
 
@@ -94,27 +143,38 @@ mod tests {
 
     use super::*;
 
-    /// Guards against: an archive that others can read while it is written, or whose temporary
-    /// name is known before.
+    /// Guards against: an archive that others can read while it is written, one whose temporary
+    /// name is known before or that is left by a kill, and one that replaces another file.
     #[test]
     fn what_is_written_is_private_from_the_beginning() {
-        let folder = tempfile::tempdir().expect("a folder");
-        // As long as a name may be.
-        let to = ExportTo::File(folder.path().join("x".repeat(255)));
-        let [first, second] = [0, 1].map(|_| Output::create(&to).expect("a file"));
-        let names = || {
-            let children = std::fs::read_dir(folder.path()).expect("listed");
-            children
-                .map(|child| child.expect("listed"))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names().len(), 2);
-        for child in names() {
-            let mode = child.metadata().expect("there").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{:?}", child.file_name());
+        for named in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            // As long as a name may be.
+            let path = folder.path().join("x".repeat(255));
+            let created = [0, 1].map(|_| match named {
+                true => Some(Output::named(&path).expect("a file")),
+                false => Output::unnamed(&path),
+            });
+            let [Some(first), Some(second)] = created else {
+                println!("{}: files have names here", folder.path().display());
+                continue;
+            };
+            let names = || std::fs::read_dir(folder.path()).expect("listed").count();
+            assert_eq!(names(), if named { 2 } else { 0 });
+            for output in [&first, &second] {
+                let Output::File { out, .. } = output else {
+                    panic!("no file");
+                };
+                let mode = out.get_ref().metadata().expect("there").permissions();
+                assert_eq!(mode.mode() & 0o777, 0o600, "{named}");
+            }
+            let to = ExportTo::File(path.clone());
+            first.publish(&to).expect("published");
+            let error = second.publish(&to).expect_err("it was overwritten");
+            assert!(matches!(error, Error::Invalid(_)), "{named}: {error}");
+            assert_eq!(names(), 1, "{named}");
+            let mode = path.metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{named}");
         }
-        first.publish(&to).expect("published");
-        assert!(second.publish(&to).is_err(), "it was overwritten");
-        assert_eq!(names().len(), 1);
     }
 }

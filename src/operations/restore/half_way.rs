@@ -40,7 +40,7 @@ pub(crate) fn text(
     }
     let remedy = state_marker(&context.settings).map(|marker| marker.remedy());
     let remedy = remedy.unwrap_or_else(|| marker.remedy());
-    format!("{text}; run the same restore again to complete it: {remedy}")
+    format!("{text}: {remedy}")
 }
 
 /// Reports how many files were set aside so far.

@@ -28,3 +28,4 @@ pub use options::UndoRequest;
 pub use plan::UndoPlan;
 pub(crate) use record::{Record, remove_leftovers};
 pub(crate) use run::run;
+pub(crate) use stack::could_be_undone;

@@ -68,6 +68,15 @@ pub(crate) fn can_be_undone(
     matches!(found, Ok(Some(found)) if !found.runs.iter().any(|run| run.changes_cold))
 }
 
+/// Whether an operation that is about to change live data, and has written its record, could be
+/// taken back if it were interrupted.
+pub(crate) fn could_be_undone(settings: &Settings, operation_id: &str) -> bool {
+    record::all(settings).is_ok_and(|all| {
+        let own = all.iter().find(|one| one.operation_id == operation_id);
+        own.is_some_and(|own| can_be_undone(&all, own, None))
+    })
+}
+
 fn find_in(
     all: &[Record],
     operation_id: &str,

@@ -29,6 +29,8 @@ fn a_restore_that_failed_in_the_cold_tier_is_completed_by_the_same_restore() {
         let arguments = ["restore", &id, "--yes"];
         let said = text(&tiered.instance.run(&arguments));
         assert!(said.contains("partly restored"), "{hot:?}: {said}");
+        // An undo would be refused.
+        assert!(!said.contains("take it back"), "{hot:?}: {said}");
         server.heal();
         tiered.instance.ok(&arguments);
         assert!(contents(&tiered.hot) == tiers.0, "{hot:?}");

@@ -13,6 +13,7 @@ use super::reading::{
 use crate::files::write_atomically;
 use crate::operations::context::Context;
 use crate::operations::restore::in_progress::{APPLYING, STAGING};
+use crate::operations::undo::could_be_undone;
 use crate::operations::{DataSelection, InterruptedRun, RestoreInProgress, RestoreOptions};
 use crate::source::check_config_place;
 use crate::{Error, Result};
@@ -236,8 +237,8 @@ impl<'a> RestoreMarker<'a> {
             undoes: self.undoes.clone(),
             // The record is written before the marker.
             can_be_undone: self.undoes.is_none()
-                && self.context.new_instance.is_none()
-                && phase == APPLYING,
+                && phase == APPLYING
+                && could_be_undone(&self.context.settings, &self.context.operation_id),
             exceeds_backup: false,
             unreadable: None,
         };
