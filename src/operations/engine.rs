@@ -243,21 +243,33 @@ impl ArcBackup {
         target: Option<&str>,
     ) -> Result<(Repository, Loaded, Arc<LocalInventory>), InventoryFault> {
         let (repository, loaded) = self.find(id, target).await?;
+        let local = self.local_inventory(&repository, id, &loaded).await?;
+        Ok((repository, loaded, local))
+    }
+
+    /// The inventory of a backup that was found, in a private local copy, which may be a recent
+    /// one.
+    pub(crate) async fn local_inventory(
+        &self,
+        repository: &Repository,
+        id: &BackupId,
+        loaded: &Loaded,
+    ) -> Result<Arc<LocalInventory>, InventoryFault> {
         // Backups that Arc made have no inventory: a listing replaces it, and it may change.
         let name = (loaded.manifest.inventory.as_ref()).map(|of| {
             let (target, sha256) = (repository.name().to_owned(), of.sha256.clone());
             (target, id.to_string(), sha256)
         });
         if let Some(cached) = name.as_ref().and_then(|name| self.inventories.get(name)) {
-            return Ok((repository, loaded, cached));
+            return Ok(cached);
         }
         let scratch = self.scratch.for_reading()?;
-        let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
+        let inventory = repository.inventory(id, loaded, scratch.path()).await?;
         let local = Arc::new(LocalInventory { inventory, scratch });
         if let Some(name) = name {
             self.inventories.insert(name, &local);
         }
-        Ok((repository, loaded, local))
+        Ok(local)
     }
 
     /// Returns the random name of this instance; `None` before its first backup, and after the loss

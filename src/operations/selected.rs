@@ -1,11 +1,11 @@
 //! Whether a backup has what a request selects: a misspelt name must not be a restore of nothing.
 
-use arc_backup_core::{Scope, Section, Selector};
+use arc_backup_core::{BlockingJob, Scope, Section, Selector};
 
 use crate::manifest::{BackupId, Inventory, Manifest};
 use crate::names::shortened;
 use crate::nearest::nearest;
-use crate::operations::DataSelection;
+use crate::operations::{ArcBackup, DataSelection, Request, RestoreOptions};
 use crate::{Error, Result};
 
 /// Checks by the manifest that the backup has the databases and measurements that are selected.
@@ -125,6 +125,75 @@ pub(crate) fn without_section(item: &Selector) -> String {
     }
 }
 
+/// Whether only the list of files shows that something is selected. Names are in the manifest.
+fn needs_list(scope: &Scope) -> bool {
+    let items = scope.selection();
+    let has_names_alone =
+        items.exclude().is_empty() && items.include().iter().all(Selector::is_of_names);
+    scope.includes(&Section::Data) && !(has_names_alone && scope.time().is_open())
+}
+
+impl ArcBackup {
+    /// Checks before an operation begins that its backup has what is selected. Whatever else is
+    /// wrong with the backup, the operation says.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names what selects nothing.
+    pub(crate) async fn check_selected(&self, request: &Request) -> Result<()> {
+        match request {
+            Request::Restore(id, options, target) => {
+                let target = target.as_deref();
+                self.check_restore_selects(id, options, target).await
+            }
+            Request::Verify(id, options, target) => {
+                let scope = |_: &Manifest| options.scope.clone();
+                let target = target.as_deref();
+                self.check_listed(id, target, &options.scope, scope).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a restore.
+    pub(crate) async fn check_restore_selects(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: Option<&str>,
+    ) -> Result<()> {
+        let scope = |manifest: &Manifest| options.within_backup(manifest).backup_scope().clone();
+        self.check_listed(id, target, options.backup_scope(), scope)
+            .await
+    }
+
+    /// Checks `asked`, which is `scope` of that backup.
+    async fn check_listed(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+        asked: &Scope,
+        scope: impl FnOnce(&Manifest) -> Scope,
+    ) -> Result<()> {
+        if !needs_list(asked) {
+            return Ok(());
+        }
+        let Ok((_, loaded, local)) = self.find_with_inventory(id, target).await else {
+            return Ok(());
+        };
+        let (id, scope) = (id.clone(), scope(&loaded.manifest));
+        check_names(&id, &loaded.manifest, &scope)?;
+        let job = BlockingJob::begin();
+        let checked = tokio::task::spawn_blocking(move || {
+            let _job = job;
+            check_matches(&id, &local.inventory, &scope)
+        });
+        match checked.await? {
+            Err(error @ Error::Invalid(_)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Checks by the inventory that each item selects something, and that something is in scope.
 ///
 /// # Errors
@@ -143,7 +212,9 @@ pub(crate) fn check_matches(id: &BackupId, inventory: &Inventory, scope: &Scope)
         }
         let entry = record?.entry;
         unseen.retain(|item| !item.selects(&entry.key));
-        is_empty = is_empty && !scope.contains_entry(&Section::Data, &entry);
+        // Anchors of schemas are of all times: they alone are nothing of a time range.
+        let counts = scope.contains_entry(&Section::Data, &entry) && scope.takes_extra(&entry.key);
+        is_empty = is_empty && !counts;
     }
     match unseen.first() {
         Some(item) => Err(Error::Invalid(format!(

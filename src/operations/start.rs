@@ -106,6 +106,7 @@ impl ArcBackup {
         attempt: &Attempt,
         time: TimeAllowed,
     ) -> Result<Arc<Running>> {
+        self.check_selected(&request).await?;
         let kind = request.kind();
         // Another start may be waiting for a dead target.
         let Some(_starting) = self.slots.begin(kind, SLOT_TIMEOUT).await else {

@@ -289,6 +289,7 @@ impl Plan {
             };
             if target.is_some() || upload.is_none() {
                 let (size, key) = (entry.size, entry.key.to_string());
+                let failed = key.clone();
                 let (progress, counted, cancel) =
                     (self.progress.clone(), counted.clone(), cancel.clone());
                 let job = BlockingJob::begin();
@@ -308,7 +309,7 @@ impl Plan {
                 })
                 .await
                 .map_err(|e| {
-                    CopyFault::Read(Error::new(ErrorKind::Other, "copy", "", e.to_string()))
+                    CopyFault::Read(Error::new(ErrorKind::Other, "copy", failed, e.to_string()))
                 })?;
             }
             let watched = file

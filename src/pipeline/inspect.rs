@@ -16,8 +16,8 @@ pub trait Inspector: Send {
     /// The next bytes, in order.
     fn take(&mut self, bytes: &[u8]);
 
-    /// Whether [`finish`](Inspector::finish) takes less than a millisecond, so that no other thread
-    /// need be asked.
+    /// Whether [`finish`](Inspector::finish) takes some milliseconds at most, so that no other
+    /// thread need be asked.
     fn is_quick(&self) -> bool;
 
     /// What the bytes have shown. Called once all of them were taken; it may block.

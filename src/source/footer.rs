@@ -27,17 +27,21 @@ const ENCRYPTED: &[u8] = b"PARE";
 const TAIL: usize = 8;
 /// Arc's column of time.
 const TIME: &str = "time";
-/// Up to how many columns a footer is read on the stack of the caller: the reader of schemas calls
-/// itself for each level of a nested one.
-const FEW_COLUMNS: u64 = 200;
-/// Up to how many columns a footer is read at all.
-const MOST_COLUMNS: u64 = 10_000;
-/// The stack for footers of many columns.
+/// Up to how many levels a schema is read on the stack of the caller: its reader calls itself for
+/// each.
+const FEW_LEVELS: usize = 200;
+/// Up to how many elements a schema is read at all.
+const MOST_ELEMENTS: u64 = 10_000;
+/// The same for the names in the paths of its columns, each of which takes some 60 bytes.
+const MOST_NAMES: u64 = 100_000;
+/// How long a footer is, at most, that is read in some milliseconds.
+const SHORT: u32 = 16 << 10;
+/// The stack for schemas of many levels.
 const STACK_BYTES: usize = 256 << 20;
 
 /// What is known of a file of `size` bytes that begins with `head`, 4 bytes or all, and ends with
-/// `tail`. `None` where its footer is longer than that, has too many columns, or has what can't be
-/// read.
+/// `tail`. `None` where its footer is longer than that, has too large a schema, or has what can't
+/// be read.
 pub(crate) fn rows_of(head: &[u8], tail: &[u8], size: u64) -> Result<Option<Rows>, SourceDamage> {
     if size == 0 {
         return Err(SourceDamage::Empty);
@@ -68,7 +72,14 @@ pub(crate) fn rows_of(head: &[u8], tail: &[u8], size: u64) -> Result<Option<Rows
     parse(&rest[start..])
 }
 
-/// Reads a footer; `None` where it has too many columns, or has what can't be read.
+/// Whether the footer of a file that ends with `tail` is read in some milliseconds at most.
+pub(crate) fn is_short(tail: &[u8]) -> bool {
+    let last = tail.last_chunk::<TAIL>();
+    let length = last.map(|[length @ .., _, _, _, _]| u32::from_le_bytes(*length));
+    length.is_none_or(|length| length <= SHORT)
+}
+
+/// Reads a footer; `None` where its schema is too large, or it has what can't be read.
 fn parse(footer: &[u8]) -> Result<Option<Rows>, SourceDamage> {
     let last = LAST_SCHEMA.with_borrow(Clone::clone);
     let known = last.filter(|last| footer.starts_with(&last.bytes));
@@ -77,49 +88,35 @@ fn parse(footer: &[u8]) -> Result<Option<Rows>, SourceDamage> {
         Err(Refused::Malformed) => return Err(SourceDamage::BadFooter),
         Err(Refused::Booleans) => return Ok(None),
     };
+    let is_deep = match &known {
+        Some(_) => false,
+        None => match structure::tree(to_schema) {
+            Ok(tree) if tree.elements > MOST_ELEMENTS || tree.names > MOST_NAMES => {
+                return Ok(None);
+            }
+            Ok(tree) => tree.levels > FEW_LEVELS,
+            Err(_) => return Err(SourceDamage::BadFooter),
+        },
+    };
     // The crate checks much and asserts the rest: what is in the file must not end the backup.
     let read = || {
-        catch_unwind(|| read(footer, to_schema, known))
-            .ok()
-            .flatten()
+        let read = catch_unwind(|| read(footer, to_schema, known));
+        read.ok().flatten()
     };
-    let rows = match columns(footer) {
-        None => None,
-        Some(..=FEW_COLUMNS) => read(),
-        Some(..=MOST_COLUMNS) => thread::scope(|scope| {
+    let rows = match is_deep {
+        false => read(),
+        true => thread::scope(|scope| {
             let builder = thread::Builder::new().stack_size(STACK_BYTES);
             let reading = builder.spawn_scoped(scope, read).ok()?;
             reading.join().ok()?
         }),
-        Some(_) => return Ok(None),
     };
     rows.map(Some).ok_or(SourceDamage::BadFooter)
 }
 
-/// How many elements the schema of a footer has, where it begins as every writer begins it: with
-/// the version, and the list of these elements.
-fn columns(footer: &[u8]) -> Option<u64> {
-    let rest = footer.strip_prefix(&[0x15])?;
-    let version = rest.iter().position(|byte| byte & 0x80 == 0)?;
-    let list = rest[version + 1..].strip_prefix(&[0x19])?;
-    match (list.first()? >> 4, list) {
-        (15, [_, count @ ..]) => {
-            let mut number = 0;
-            for (at, byte) in count.iter().take(4).enumerate() {
-                number |= u64::from(byte & 0x7f) << (7 * at);
-                if byte & 0x80 == 0 {
-                    return Some(number);
-                }
-            }
-            None
-        }
-        (count, _) => Some(u64::from(count)),
-    }
-}
-
 /// Where the rows' time is in files of one schema.
 struct Schema {
-    /// The footer of such a file, to where its schema ends.
+    /// How the footer of such a file begins, up to the end of its schema.
     bytes: Vec<u8>,
     /// How to read the statistics of the column of time, and nothing else.
     options: ParquetMetaDataOptions,
@@ -134,7 +131,7 @@ thread_local! {
 }
 
 impl Schema {
-    /// That of a footer which reaches `to_schema`.
+    /// The one at the end of `to_schema`, the beginning of a footer.
     fn read(to_schema: &[u8]) -> Result<Arc<Self>, ParquetError> {
         let schema = ParquetMetaDataReader::decode_schema(to_schema)?;
         let time = schema
@@ -158,7 +155,7 @@ impl Schema {
     }
 }
 
-/// Reads a footer, which reaches `to_schema`, of the schema that is `known`, if it is.
+/// Reads a footer, whose schema is at the end of `to_schema`, unless it is `known`.
 fn read(footer: &[u8], to_schema: &[u8], known: Option<Arc<Schema>>) -> Option<Rows> {
     let fault = |error: ParquetError| tracing::debug!(%error, "the footer can't be read");
     let schema = known.map_or_else(|| Schema::read(to_schema), Ok);
@@ -330,19 +327,27 @@ mod tests {
         }
     }
 
-    /// A file with a schema of groups in groups, and no row group.
-    fn nested(levels: u32) -> Vec<u8> {
+    /// A file with a schema of groups in groups, with columns in the last, and no row group.
+    fn nested(levels: u32, columns: u32) -> Vec<u8> {
         let mut footer = vec![0x15, 2, 0x19, 0xfc];
-        let mut count = levels + 2;
-        while count > 0x7f {
-            footer.push((count & 0x7f) as u8 | 0x80);
-            count >>= 7;
+        let integer = |footer: &mut Vec<u8>, mut number: u32| {
+            while number > 0x7f {
+                footer.push((number & 0x7f) as u8 | 0x80);
+                number >>= 7;
+            }
+            footer.push(number as u8);
+        };
+        integer(&mut footer, 1 + levels + columns);
+        footer.extend([0x48, 1, b's', 0x15, 2, 0]);
+        for level in 1..=levels {
+            footer.extend([0x35, 0, 0x18, 1, b'g', 0x15]);
+            let children = if level == levels { columns } else { 1 };
+            integer(&mut footer, 2 * children);
+            footer.push(0);
         }
-        footer.extend([count as u8, 0x48, 1, b's', 0x15, 2, 0]);
-        for _ in 0..levels {
-            footer.extend([0x35, 0, 0x18, 1, b'g', 0x15, 2, 0]);
+        for _ in 0..columns {
+            footer.extend([0x15, 4, 0x25, 0, 0x18, 1, b'v', 0]);
         }
-        footer.extend([0x15, 4, 0x25, 0, 0x18, 1, b'v', 0]);
         // Three rows, and an empty list of row groups.
         footer.extend([0x16, 6, 0x19, 0x0c, 0]);
         let length = (footer.len() as u32).to_le_bytes();
@@ -356,10 +361,31 @@ mod tests {
             count: 3,
             times: None,
         };
-        for levels in [1, 100, 198, 199, 9_000] {
-            assert_eq!(found(&nested(levels)), Ok(Some(rows)), "{levels}");
+        for levels in [1, 100, 198, 199, 200, 201, 9_000] {
+            for _ in 0..2 {
+                assert_eq!(found(&nested(levels, 1)), Ok(Some(rows)), "{levels}");
+            }
         }
-        assert_eq!(found(&nested(100_000)), Ok(None));
+        assert_eq!(found(&nested(100_000, 1)), Ok(None));
+    }
+
+    /// Guards against: a small file whose schema takes all memory, as each column keeps the names
+    /// of all groups above it; and a table of many columns that is not read.
+    #[test]
+    fn a_schema_costs_no_more_than_so_many_names() {
+        for (levels, columns, is_read) in [
+            (1, 9_900, true),
+            (300, 300, true),
+            (320, 320, false),
+            (3_900, 3_900, false),
+        ] {
+            let rows = found(&nested(levels, columns)).expect("whole");
+            assert_eq!(
+                rows.is_some(),
+                is_read,
+                "{levels} levels, {columns} columns"
+            );
+        }
     }
 
     /// Guards against: a small file whose footer takes seconds to read for each of its bytes.

@@ -220,14 +220,21 @@ pub(super) fn a_part_that_is_not_there_is_refused_with_its_name() {
             ],
             "nothing matches",
         ),
+        // The anchors of its schemas are of all times.
+        (
+            &["--include", "iot", "--from", "2030-01-01"],
+            "nothing matches",
+        ),
     ] {
-        let before = live(&instance);
-        for command in [&["restore", &id, "--yes"][..], &["verify", &id]] {
-            let (code, failed) = instance.json(&[command, options].concat());
-            assert_eq!(code, 1, "{failed}");
-            assert!(failed.to_string().contains(part), "no {part:?} in {failed}");
+        for command in [
+            &["restore", &id, "--yes"][..],
+            &["restore", &id],
+            &["restore", &id, "--dry-run"],
+            &["restore", &id, "--to", "copy"],
+            &["verify", &id],
+        ] {
+            refused(&instance, &[command, options].concat(), &[part]);
         }
-        assert!(live(&instance) == before, "{options:?}: live data changed");
     }
     let service = instance.serve();
     let before = live(&instance);
@@ -248,6 +255,18 @@ pub(super) fn a_part_that_is_not_there_is_refused_with_its_name() {
             json!({"scope": {"include": ["iot"]}, "restore_data": false}),
             "restore_data",
         ),
+        (
+            json!({"scope": {"include": ["iot/nothing/**"]}}),
+            "iot/nothing/**: nothing in backup",
+        ),
+        (
+            json!({"scope": {"exclude": ["**/*.txt.gz"]}}),
+            "**/*.txt.gz: nothing in backup",
+        ),
+        (
+            json!({"scope": {"include": ["iot.cpu"], "from": "2030-01-01"}}),
+            "nothing matches",
+        ),
     ] {
         let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &fields));
         assert_eq!(answer.status, 400, "{fields}: {}", answer.text);
@@ -259,6 +278,9 @@ pub(super) fn a_part_that_is_not_there_is_refused_with_its_name() {
         }
     }
     assert!(live(&instance) == before, "live data changed");
+    let (_, history) = instance.json(&["history"]);
+    let begun = history["operations"].as_array().unwrap().len();
+    assert_eq!(begun, 1, "more than the backup: {history}");
 }
 
 /// Guards against: one hour for which a whole backup, or the whole live data, is read.

@@ -1,7 +1,7 @@
 //! Where the bytes of an archive go.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Output {
     fn unnamed(path: &Path) -> Option<Self> {
         use rustix::fs::{Mode, OFlags, open};
 
-        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let opened = open(folder_of(path), flags, Mode::RUSR | Mode::WUSR);
         let file = File::from(opened.ok()?);
         let can_be_named = name_of(&file).exists();
@@ -90,9 +90,22 @@ impl Output {
         written.map_err(|e| Error::io("write", path, e))?;
         match temporary {
             Some(temporary) => rename_new(&temporary.0, path)?,
-            None => link_new(out.get_ref(), path)?,
+            None => match link(out.get_ref(), path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(exists(path));
+                }
+                Err(_) => Self::named(path)?.take(out.get_mut(), path)?,
+            },
         }
         Ok(sync_folder(path)?)
+    }
+
+    /// Copies the bytes of a file to this one, which then has the name `path`.
+    fn take(mut self, from: &mut File, path: &Path) -> Result<()> {
+        let copied = from.rewind().and_then(|()| io::copy(from, &mut self));
+        copied.map_err(|e| Error::io("write", path, e))?;
+        self.publish(&ExportTo::File(path.to_owned()))
     }
 }
 
@@ -102,14 +115,16 @@ fn name_of(file: &File) -> PathBuf {
 }
 
 /// Gives a file without a name one that is free.
-fn link_new(file: &File, path: &Path) -> Result<()> {
+fn link(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, linkat};
 
-    match linkat(CWD, name_of(file), CWD, path, AtFlags::SYMLINK_FOLLOW) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::EXIST) => Err(exists(path)),
-        Err(error) => Err(Error::io("write", path, error.into())),
-    }
+    Ok(linkat(
+        CWD,
+        name_of(file),
+        CWD,
+        path,
+        AtFlags::SYMLINK_FOLLOW,
+    )?)
 }
 
 /// A link never replaces a file; where there are no links, a rename is the next best.
@@ -144,37 +159,69 @@ mod tests {
     use super::*;
 
     /// Guards against: an archive that others can read while it is written, one whose temporary
-    /// name is known before or that is left by a kill, and one that replaces another file.
+    /// name is known before, and one that replaces another file.
     #[test]
     fn what_is_written_is_private_from_the_beginning() {
-        for named in [false, true] {
+        for create in [
+            |to: &ExportTo| Output::create(to),
+            |to: &ExportTo| Output::named(place(to)),
+        ] {
             let folder = tempfile::tempdir().expect("a folder");
             // As long as a name may be.
             let path = folder.path().join("x".repeat(255));
-            let created = [0, 1].map(|_| match named {
-                true => Some(Output::named(&path).expect("a file")),
-                false => Output::unnamed(&path),
-            });
-            let [Some(first), Some(second)] = created else {
-                println!("{}: files have names here", folder.path().display());
-                continue;
-            };
-            let names = || std::fs::read_dir(folder.path()).expect("listed").count();
-            assert_eq!(names(), if named { 2 } else { 0 });
+            let to = ExportTo::File(path.clone());
+            let [first, second] = [0, 1].map(|_| create(&to).expect("a file"));
             for output in [&first, &second] {
                 let Output::File { out, .. } = output else {
                     panic!("no file");
                 };
                 let mode = out.get_ref().metadata().expect("there").permissions();
-                assert_eq!(mode.mode() & 0o777, 0o600, "{named}");
+                assert_eq!(mode.mode() & 0o777, 0o600);
             }
-            let to = ExportTo::File(path.clone());
             first.publish(&to).expect("published");
             let error = second.publish(&to).expect_err("it was overwritten");
-            assert!(matches!(error, Error::Invalid(_)), "{named}: {error}");
-            assert_eq!(names(), 1, "{named}");
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+            let names = std::fs::read_dir(folder.path()).expect("listed").count();
+            assert_eq!(names, 1);
             let mode = path.metadata().expect("there").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{named}");
+            assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    fn place(to: &ExportTo) -> &Path {
+        match to {
+            ExportTo::File(path) => path,
+            ExportTo::Stdout => panic!("no file"),
+        }
+    }
+
+    /// Guards against: a file that a kill leaves, where the file system can do without.
+    #[test]
+    fn what_is_written_has_no_name_before_it_is_whole() {
+        // `O_TMPFILE` of Linux (open(2)), on its most common machines.
+        const TMPFILE: i32 = 0o20_200_000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let tried = (OpenOptions::new().write(true).custom_flags(TMPFILE)).open(folder.path());
+        let to = ExportTo::File(folder.path().join("a"));
+        let output = Output::create(&to).expect("a file");
+        let names = || std::fs::read_dir(folder.path()).expect("listed").count();
+        assert_eq!(names(), usize::from(tried.is_err()));
+        drop(output);
+        assert_eq!(names(), 0);
+    }
+
+    /// Guards against: an export that is lost in the end, as its file gets no name.
+    #[test]
+    fn where_no_link_can_be_made_the_bytes_are_copied() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let mut from = tempfile::tempfile().expect("a file");
+        from.write_all(b"an archive").expect("written");
+        let named = Output::named(&path).expect("a file");
+        named.take(&mut from, &path).expect("copied");
+        assert_eq!(std::fs::read(&path).expect("there"), b"an archive");
+        let again = Output::named(&path).expect("a file").take(&mut from, &path);
+        assert!(matches!(again, Err(Error::Invalid(_))), "{again:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 }

@@ -80,7 +80,7 @@ pub struct RestoreInProgress {
     /// The operation that it takes back, where it is an undo and no restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
-    /// Whether there is a record of it, by which it can be taken back.
+    /// Whether it can be taken back, as far as the records of restores show.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_be_undone: bool,
     /// Whether an interrupted restore of other databases has to be completed too, which its backup

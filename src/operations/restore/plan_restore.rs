@@ -21,6 +21,7 @@ impl ArcBackup {
         target: Option<&str>,
     ) -> Result<RestorePreview> {
         let (repository, _, within) = self.find_and_check(id, options, target).await?;
+        self.check_restore_selects(id, options, target).await?;
         let mut preview = (self.preview_restore(id, options, target, Duration::MAX)).await?;
         let Some(plan) = &mut preview.plan else {
             let why = preview.plan_error.as_deref().unwrap_or("it has no plan");

@@ -279,8 +279,8 @@ impl ArcBackup {
         cancel: CancellationToken,
     ) -> Result<RestorePlan> {
         let scratch = self.scratch.for_reading()?;
-        let inventory = match repository.inventory(id, loaded, scratch.path()).await {
-            Ok(inventory) => inventory,
+        let local = match self.local_inventory(repository, id, loaded).await {
+            Ok(local) => local,
             Err(InventoryFault::Other(error)) => return Err(error),
             Err(fault) => return Err(Error::Failed(fault.to_string())),
         };
@@ -289,7 +289,7 @@ impl ArcBackup {
             repository,
             id,
             loaded,
-            inventory,
+            local.inventory.clone(),
             &none_damaged,
             scratch.path(),
         );

@@ -19,8 +19,12 @@ pub(super) enum Refused {
 /// The number of the field of a footer that has the schema.
 const SCHEMA: i16 = 2;
 
-/// Walks through all of a footer once, and gives it to where its first schema ends. Its cost is
-/// that of its bytes, whatever they are. `known` is what it gave for a footer that begins alike.
+/// The number of the field of an element of a schema that says how many children it has.
+const CHILDREN: i16 = 5;
+
+/// Walks through all of a footer once, and returns its beginning up to the end of its first schema.
+/// The cost is that of its bytes, whatever they are. `known` is what was returned for a footer that
+/// begins alike.
 pub(super) fn check<'a>(footer: &'a [u8], known: Option<&[u8]>) -> Result<&'a [u8], Refused> {
     let known = known.map_or(0, <[u8]>::len);
     let mut walk = Walk {
@@ -36,6 +40,29 @@ pub(super) fn check<'a>(footer: &'a [u8], known: Option<&[u8]>) -> Result<&'a [u
         }
     }
     Ok(to_schema.unwrap_or(footer))
+}
+
+/// What a schema is like. Its elements are a tree, in the order of their first visit.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tree {
+    /// How many elements it has.
+    pub(super) elements: u64,
+    /// How many of those with children are above each other, at most.
+    pub(super) levels: usize,
+    /// How many names the paths of all columns have: the crate keeps each path.
+    pub(super) names: u64,
+}
+
+/// The tree of the schema with which a checked footer begins.
+pub(super) fn tree(to_schema: &[u8]) -> Result<Tree, Refused> {
+    let (mut walk, mut number) = (Walk { rest: to_schema }, 0);
+    while let Some(kind) = walk.header(&mut number)? {
+        if number == SCHEMA {
+            return walk.tree();
+        }
+        walk.content(kind, None, DEEPEST)?;
+    }
+    Ok(Tree::default())
 }
 
 /// What is left of a footer.
@@ -92,26 +119,81 @@ impl Walk<'_> {
         shape: Option<Shape>,
         depth: u32,
     ) -> Result<bool, Refused> {
+        let Some(kind) = self.header(number)? else {
+            return Ok(false);
+        };
+        let known = shape.and_then(|shape| shape.field(*number));
+        self.content(kind, known, depth)?;
+        Ok(true)
+    }
+
+    /// The kind of the next field, behind the one of this number; `None` at the end of the struct.
+    fn header(&mut self, number: &mut i16) -> Result<Option<u8>, Refused> {
         let header = self.byte()?;
         let kind = header & 0x0f;
         if kind == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         *number = match header >> 4 {
-            0 => {
-                let written = self.integer()?;
-                // As the crate does, with what no writer writes too.
-                ((written >> 1).cast_signed() ^ -((written & 1).cast_signed())) as i16
-            }
+            // As the crate does, with what no writer writes too.
+            0 => self.signed()? as i16,
             more => (number.checked_add(i16::from(more))).ok_or(Refused::Malformed)?,
         };
-        let known = shape.and_then(|shape| shape.field(*number));
-        // A boolean is in the header.
+        Ok(Some(kind))
+    }
+
+    /// What is behind the header of a field of this kind.
+    fn content(&mut self, kind: u8, shape: Option<Shape>, depth: u32) -> Result<(), Refused> {
         match kind {
-            1 | 2 if known.is_none_or(|known| known.is(kind)) => {}
-            _ => self.value(kind, known, depth)?,
+            // A boolean is in the header.
+            1 | 2 if shape.is_none_or(|shape| shape.is(kind)) => Ok(()),
+            _ => self.value(kind, shape, depth),
         }
-        Ok(true)
+    }
+
+    fn signed(&mut self) -> Result<i64, Refused> {
+        let written = self.integer()?;
+        Ok((written >> 1).cast_signed() ^ -((written & 1).cast_signed()))
+    }
+
+    /// The tree of the elements of a list, which a schema is.
+    fn tree(&mut self) -> Result<Tree, Refused> {
+        let elements = match self.byte()? >> 4 {
+            15 => self.count()?,
+            few => u64::from(few),
+        };
+        let mut tree = Tree {
+            elements,
+            ..Tree::default()
+        };
+        // How many children are still to come, of each element above.
+        let mut above: Vec<u64> = Vec::new();
+        for _ in 0..elements {
+            while above.last() == Some(&0) {
+                above.pop();
+            }
+            if let Some(left) = above.last_mut() {
+                *left -= 1;
+            }
+            match self.children()? {
+                0 => tree.names += above.len() as u64,
+                children => above.push(children),
+            }
+            tree.levels = tree.levels.max(above.len());
+        }
+        Ok(tree)
+    }
+
+    /// How many children an element of a schema says that it has.
+    fn children(&mut self) -> Result<u64, Refused> {
+        let (mut number, mut children) = (0, 0);
+        while let Some(kind) = self.header(&mut number)? {
+            match (number, kind) {
+                (CHILDREN, 4..=6) => children = u64::try_from(self.signed()?).unwrap_or_default(),
+                _ => self.content(kind, None, DEEPEST)?,
+            }
+        }
+        Ok(children)
     }
 
     /// A value of a field or a list.
@@ -224,6 +306,44 @@ mod tests {
             check(&with(&[0x08, 6, 1, 6]), None),
             Err(Refused::Malformed)
         );
+    }
+
+    /// Guards against: a tree that looks less deep or less wide than it is.
+    #[test]
+    fn the_tree_of_a_schema_is_measured() {
+        let name = [0x48, 1, b'a'];
+        let group = |children: u8| [&name[..], &[0x15, 2 * children, 0]].concat();
+        let column = [&[0x15, 4, 0x38, 1, b'a'][..], &[0]].concat();
+        let schema = |elements: &[Vec<u8>]| {
+            let list = [&[0x19, (elements.len() as u8) << 4 | 0x0c][..]].concat();
+            with(&[&list[..], &elements.concat()].concat())
+        };
+        let tree = |elements, levels, names| {
+            Ok(Tree {
+                elements,
+                levels,
+                names,
+            })
+        };
+        for (elements, expected) in [
+            (
+                vec![group(2), column.clone(), column.clone()],
+                tree(3, 1, 2),
+            ),
+            (
+                vec![group(2), group(1), column.clone(), column.clone()],
+                tree(4, 2, 3),
+            ),
+            (
+                vec![group(2), column.clone(), group(2), column.clone(), column],
+                tree(5, 2, 5),
+            ),
+        ] {
+            let footer = schema(&elements);
+            assert!(check(&footer, None).is_ok());
+            assert_eq!(super::tree(&footer), expected);
+        }
+        assert_eq!(super::tree(&with(&[])), tree(0, 0, 0));
     }
 
     /// Guards against: values in each other that take all of the stack.
