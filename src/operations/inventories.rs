@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::files::Scratch;
-use crate::manifest::Inventory;
+use crate::manifest::{BackupId, Inventory};
 
 /// The number of cached inventories.
 const MAX_CACHED: usize = 4;
@@ -38,6 +38,12 @@ impl Inventories {
         cached.retain(|(_, since, local)| since.elapsed() < MAX_AGE && local.path().exists());
         let found = cached.iter().find(|(other, _, _)| other == id);
         found.map(|(_, _, local)| local.clone())
+    }
+
+    /// Removes those of a backup.
+    pub(crate) fn forget(&self, id: &BackupId) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|((_, of, _), _, _)| of != id.as_str());
     }
 
     pub(crate) fn insert(&self, id: InventoryId, local: &Arc<LocalInventory>) {

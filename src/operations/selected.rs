@@ -140,18 +140,21 @@ impl ArcBackup {
     /// # Errors
     /// [`Error::Invalid`] names what selects nothing.
     pub(crate) async fn check_selected(&self, request: &Request) -> Result<()> {
-        match request {
+        let (id, checked) = match request {
             Request::Restore(id, options, target) => {
-                let target = target.as_deref();
-                self.check_restore_selects(id, options, target).await
+                let checked = self.check_restore_selects(id, options, target.as_deref());
+                (id, checked.await)
             }
             Request::Verify(id, options, target) => {
                 let scope = |_: &Manifest| options.scope.clone();
-                let target = target.as_deref();
-                self.check_listed(id, target, &options.scope, scope).await
+                let checked = self.check_listed(id, target.as_deref(), &options.scope, scope);
+                (id, checked.await)
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(()),
+        };
+        // The operation reads the list itself: a kill would leave this copy of it.
+        self.inventories.forget(id);
+        checked
     }
 
     /// The same for a restore.
