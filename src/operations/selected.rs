@@ -5,7 +5,8 @@ use arc_backup_core::{BlockingJob, Scope, Section, Selector};
 use crate::manifest::{BackupId, Inventory, Manifest};
 use crate::names::shortened;
 use crate::nearest::nearest;
-use crate::operations::{ArcBackup, DataSelection, Request, RestoreOptions};
+use crate::operations::{ArcBackup, DataSelection};
+use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
 /// Checks by the manifest that the backup has the databases and measurements that are selected.
@@ -134,58 +135,26 @@ fn needs_list(scope: &Scope) -> bool {
 }
 
 impl ArcBackup {
-    /// Checks before an operation begins that its backup has what is selected. Whatever else is
-    /// wrong with the backup, the operation says.
+    /// Checks before an operation begins that its backup has what is selected, by the list of files
+    /// where names do not tell. Whatever else is wrong with the list, the operation says.
     ///
     /// # Errors
     /// [`Error::Invalid`] names what selects nothing.
-    pub(crate) async fn check_selected(&self, request: &Request) -> Result<()> {
-        let (id, checked) = match request {
-            Request::Restore(id, options, target) => {
-                let checked = self.check_restore_selects(id, options, target.as_deref());
-                (id, checked.await)
-            }
-            Request::Verify(id, options, target) => {
-                let scope = |_: &Manifest| options.scope.clone();
-                let checked = self.check_listed(id, target.as_deref(), &options.scope, scope);
-                (id, checked.await)
-            }
-            _ => return Ok(()),
-        };
-        // The operation reads the list itself: a kill would leave this copy of it.
-        self.inventories.forget(id);
-        checked
-    }
-
-    /// The same for a restore.
-    pub(crate) async fn check_restore_selects(
+    pub(crate) async fn check_selected(
         &self,
+        repository: &Repository,
         id: &BackupId,
-        options: &RestoreOptions,
-        target: Option<&str>,
+        loaded: &Loaded,
+        scope: &Scope,
     ) -> Result<()> {
-        let scope = |manifest: &Manifest| options.within_backup(manifest).backup_scope().clone();
-        self.check_listed(id, target, options.backup_scope(), scope)
-            .await
-    }
-
-    /// Checks `asked`, which is `scope` of that backup.
-    async fn check_listed(
-        &self,
-        id: &BackupId,
-        target: Option<&str>,
-        asked: &Scope,
-        scope: impl FnOnce(&Manifest) -> Scope,
-    ) -> Result<()> {
-        if !needs_list(asked) {
+        check_names(id, &loaded.manifest, scope)?;
+        if !needs_list(scope) {
             return Ok(());
         }
-        let Ok((_, loaded, local)) = self.find_with_inventory(id, target).await else {
+        let Ok(local) = self.local_inventory(repository, id, loaded).await else {
             return Ok(());
         };
-        let (id, scope) = (id.clone(), scope(&loaded.manifest));
-        check_names(&id, &loaded.manifest, &scope)?;
-        let job = BlockingJob::begin();
+        let (id, scope, job) = (id.clone(), scope.clone(), BlockingJob::begin());
         let checked = tokio::task::spawn_blocking(move || {
             let _job = job;
             check_matches(&id, &local.inventory, &scope)

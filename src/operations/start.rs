@@ -13,7 +13,6 @@ use crate::operations::context::Context;
 use crate::operations::ending::StopTimes;
 use crate::operations::legs::{leases, locks};
 use crate::operations::running::{Running, Who};
-use crate::operations::selected::check_names;
 use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::watch::{WATCH_INTERVAL, record, watch};
@@ -106,7 +105,6 @@ impl ArcBackup {
         attempt: &Attempt,
         time: TimeAllowed,
     ) -> Result<Arc<Running>> {
-        self.check_selected(&request).await?;
         let kind = request.kind();
         // Another start may be waiting for a dead target.
         let Some(_starting) = self.slots.begin(kind, SLOT_TIMEOUT).await else {
@@ -141,6 +139,10 @@ impl ArcBackup {
             Request::Restore(id, options, target) => {
                 let found = self.find_and_check(id, options, target.as_deref()).await?;
                 options.clone_from(&found.2);
+                let scope = options.backup_scope();
+                (self.check_selected(&found.0, id, &found.1, scope)).await?;
+                // The operation reads the list itself: a kill would leave this copy of it.
+                self.inventories.forget(id);
                 instance = Some(self.instance_for(id, options, &found.1.manifest)?);
                 found.0
             }
@@ -148,7 +150,8 @@ impl ArcBackup {
             Request::Verify(id, options, target) => {
                 let (repository, found) = self.locate(id, target.as_deref()).await?;
                 if let Ok(loaded) = &found {
-                    check_names(id, &loaded.manifest, &options.scope)?;
+                    (self.check_selected(&repository, id, loaded, &options.scope)).await?;
+                    self.inventories.forget(id);
                 }
                 repository
             }

@@ -40,8 +40,8 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<()> {
-        self.find_and_check(id, options, target).await?;
-        self.check_restore_selects(id, options, target).await
+        let (repository, loaded, within) = self.find_and_check(id, options, target).await?;
+        (self.check_selected(&repository, id, &loaded, within.backup_scope())).await
     }
 
     /// Finds the backup and checks that it may be restored; returns the target, the backup, and the

@@ -20,8 +20,8 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<RestorePreview> {
-        let (repository, _, within) = self.find_and_check(id, options, target).await?;
-        self.check_restore_selects(id, options, target).await?;
+        let (repository, loaded, within) = self.find_and_check(id, options, target).await?;
+        (self.check_selected(&repository, id, &loaded, within.backup_scope())).await?;
         let mut preview = (self.preview_restore(id, options, target, Duration::MAX)).await?;
         let Some(plan) = &mut preview.plan else {
             let why = preview.plan_error.as_deref().unwrap_or("it has no plan");
