@@ -136,7 +136,7 @@ fn needs_list(scope: &Scope) -> bool {
 
 impl ArcBackup {
     /// Checks before an operation begins that its backup has what is selected, by the list of files
-    /// where names do not tell. Whatever else is wrong with the list, the operation says.
+    /// where names do not show it. Whatever else is wrong with the list, the operation says.
     ///
     /// # Errors
     /// [`Error::Invalid`] names what selects nothing.
