@@ -11,48 +11,19 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_backup::testing::{Plan, Reader, Writer, inspect_nothing};
-use arc_backup_core::{
-    Body, Entry, Error, GetOptions, Key, MemorySink, Sink, Upload, WriteOptions,
-};
+use arc_backup::testing::inspect_nothing;
+use arc_backup_core::{Entry, MemorySink, Sink};
 use arc_backup_local::{LocalConfig, LocalSink};
-use async_trait::async_trait;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
-struct End(Arc<dyn Sink>);
+use copying::{copy, entries, fill};
 
-#[async_trait]
-impl Reader for End {
-    async fn open(&self, entry: &Entry) -> Result<Body, Error> {
-        Ok(self.0.get(&entry.key, GetOptions::default()).await?.body)
-    }
-}
-
-#[async_trait]
-impl Writer for End {
-    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, Error> {
-        self.0
-            .begin(&entry.key, WriteOptions::default())
-            .await
-            .map(Some)
-    }
-}
+mod copying;
 
 /// Many small files, as Arc ingests them, and some large ones, as its compaction writes them.
-const SHAPES: [(&str, u64, usize); 2] =
+const SHAPES: [(&str, usize, usize); 2] =
     [("small_64KiB", 512, 64 << 10), ("large_32MiB", 4, 32 << 20)];
-
-fn entries(count: u64, size: usize) -> Vec<Entry> {
-    (0..count)
-        .map(|number| {
-            let key = Key::parse(&format!("iot/cpu/{number:06}.parquet")).expect("a fixed form");
-            Entry::new(key, size as u64)
-        })
-        .collect()
-}
 
 /// Bytes from a fixed seed, which no file system stores as holes.
 fn noise(size: usize) -> Vec<u8> {
@@ -65,34 +36,6 @@ fn noise(size: usize) -> Vec<u8> {
             state as u8
         })
         .collect()
-}
-
-async fn fill(sink: &dyn Sink, entries: &[Entry], bytes: &[u8]) {
-    for entry in entries {
-        let mut upload = sink
-            .begin(&entry.key, WriteOptions::default())
-            .await
-            .expect("room");
-        upload.write(bytes.to_vec().into()).await.expect("room");
-        upload.commit().await.expect("room");
-    }
-}
-
-async fn copy(from: &Arc<dyn Sink>, to: &Arc<dyn Sink>, entries: &[Entry]) {
-    let plan = Plan {
-        progress: Arc::default(),
-        cancel: CancellationToken::new(),
-        concurrency: 8,
-        inspect: inspect_nothing,
-    };
-    let (reader, writer) = (End(from.clone()), End(to.clone()));
-    let list = stream::iter(entries.iter().cloned().map(Ok)).boxed();
-    let mut outcomes = plan.run(list, &reader, &writer);
-    while let Some(outcome) = outcomes.next().await {
-        let outcome = outcome.expect("a list in memory");
-        assert!(outcome.fault.is_none(), "{:?}", outcome.fault);
-        black_box(outcome.entry.sha256);
-    }
 }
 
 fn plain_copy(from: &Path, to: &Path, entries: &[Entry]) {
@@ -117,13 +60,13 @@ fn throughput(criterion: &mut Criterion) {
         runtime.block_on(fill(&*memory, &list, &bytes));
         let mut group = criterion.benchmark_group(shape);
         group
-            .throughput(Throughput::Bytes(count * size as u64))
+            .throughput(Throughput::Bytes((count * size) as u64))
             .sample_size(10);
         group.bench_function(BenchmarkId::from_parameter("memory_to_memory"), |bench| {
-            bench.iter(|| runtime.block_on(copy(&memory, &memory_to, &list)));
+            bench.iter(|| runtime.block_on(copy(&memory, &memory_to, &list, inspect_nothing)));
         });
         group.bench_function(BenchmarkId::from_parameter("local_to_local"), |bench| {
-            bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list)));
+            bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list, inspect_nothing)));
         });
         // The control: no digest, no atomic names, one file at a time.
         group.bench_function(BenchmarkId::from_parameter("control_plain_copy"), |bench| {

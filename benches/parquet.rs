@@ -9,22 +9,21 @@
     reason = "a benchmark stops at the first surprise"
 )]
 
-use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_backup::testing::{
-    Column, Inspect, Plan, Reader, Values, Writer, inspect_data_file, inspect_nothing,
-    write_parquet,
+    Column, Inspect, Values, inspect_data_file, inspect_nothing, write_parquet,
 };
-use arc_backup_core::{Body, Entry, Error, GetOptions, Key, Sink, Upload, WriteOptions};
+use arc_backup_core::Sink;
 use arc_backup_local::{LocalConfig, LocalSink};
-use async_trait::async_trait;
-use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
+
+use copying::{copy, entries, fill};
+
+mod copying;
 
 /// Files of Arc's shape: as it ingests them, and as its compaction writes them.
 struct Shape {
@@ -95,12 +94,7 @@ fn copies(shape: &Shape, bytes: &[u8]) {
         Arc::new(LocalSink::new(LocalConfig::new(folder.path().join(name)))) as Arc<dyn Sink>
     };
     let (from, to) = (local("from"), local("to"));
-    let list: Vec<_> = (0..shape.copied)
-        .map(|number| {
-            let key = Key::parse(&format!("iot/cpu/{number:06}.parquet")).unwrap();
-            Entry::new(key, bytes.len() as u64)
-        })
-        .collect();
+    let list = entries(shape.copied, bytes.len());
     runtime.block_on(fill(&*from, &list, bytes));
     let variants = [inspect_nothing as Inspect, inspect_data_file];
     let pairs = Pairs::run(
@@ -110,49 +104,6 @@ fn copies(shape: &Shape, bytes: &[u8]) {
         |variant| runtime.block_on(copy(&from, &to, &list, variants[variant])),
     );
     println!("  copy of {} files, {pairs}", shape.copied);
-}
-
-async fn fill(sink: &dyn Sink, entries: &[Entry], bytes: &[u8]) {
-    for entry in entries {
-        let begun = sink.begin(&entry.key, WriteOptions::default()).await;
-        let mut upload = begun.unwrap();
-        upload.write(bytes.to_vec().into()).await.unwrap();
-        upload.commit().await.unwrap();
-    }
-}
-
-struct End(Arc<dyn Sink>);
-
-#[async_trait]
-impl Reader for End {
-    async fn open(&self, entry: &Entry) -> Result<Body, Error> {
-        Ok(self.0.get(&entry.key, GetOptions::default()).await?.body)
-    }
-}
-
-#[async_trait]
-impl Writer for End {
-    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, Error> {
-        let begun = self.0.begin(&entry.key, WriteOptions::default()).await;
-        begun.map(Some)
-    }
-}
-
-async fn copy(from: &Arc<dyn Sink>, to: &Arc<dyn Sink>, entries: &[Entry], inspect: Inspect) {
-    let plan = Plan {
-        progress: Arc::default(),
-        cancel: CancellationToken::new(),
-        concurrency: 8,
-        inspect,
-    };
-    let (reader, writer) = (End(from.clone()), End(to.clone()));
-    let list = stream::iter(entries.iter().cloned().map(Ok)).boxed();
-    let mut outcomes = plan.run(list, &reader, &writer);
-    while let Some(outcome) = outcomes.next().await {
-        let outcome = outcome.unwrap();
-        assert!(outcome.fault.is_none(), "{:?}", outcome.fault);
-        black_box(outcome.entry.sha256);
-    }
 }
 
 /// Makes whole backups by the program: of these files as Parquet files, and under another name.

@@ -26,8 +26,9 @@ pub(super) type Endpoints = (
 
 const DESCRIPTION: &str = "Backs up and restores an Arc time-series database. Every endpoint except \
     `/health` and the check needs an admin token of Arc. An unknown path is answered with 404, an \
-    unknown method with 405 and `Allow`, both with an `ErrorBody`. An unknown query parameter \
-    is 400, and so is one that is given twice, unless it is a list; `p`, Arc's parameter for the token, is accepted everywhere.";
+    unknown method with 405 and `Allow`, both with an `ErrorBody`. An unknown query parameter is \
+    400, and so is one that is given twice, unless it is a list; `p`, Arc's parameter for the \
+    token, is accepted everywhere.";
 
 /// The endpoints, described.
 pub(super) fn service() -> OpenApiService<Endpoints, ()> {

@@ -289,7 +289,6 @@ impl Plan {
             };
             if target.is_some() || upload.is_none() {
                 let (size, key) = (entry.size, entry.key.to_string());
-                let failed = key.clone();
                 let (progress, counted, cancel) =
                     (self.progress.clone(), counted.clone(), cancel.clone());
                 let job = BlockingJob::begin();
@@ -309,7 +308,8 @@ impl Plan {
                 })
                 .await
                 .map_err(|e| {
-                    CopyFault::Read(Error::new(ErrorKind::Other, "copy", failed, e.to_string()))
+                    let key = entry.key.as_str();
+                    CopyFault::Read(Error::new(ErrorKind::Other, "copy", key, e.to_string()))
                 })?;
             }
             let watched = file
