@@ -141,8 +141,6 @@ impl ArcBackup {
                 options.clone_from(&found.2);
                 let scope = options.backup_scope();
                 (self.check_selected(&found.0, id, &found.1, scope)).await?;
-                // The operation reads the list itself: a kill would leave this copy of it.
-                self.inventories.forget(id);
                 instance = Some(self.instance_for(id, options, &found.1.manifest)?);
                 found.0
             }
@@ -151,7 +149,6 @@ impl ArcBackup {
                 let (repository, found) = self.locate(id, target.as_deref()).await?;
                 if let Ok(loaded) = &found {
                     (self.check_selected(&repository, id, loaded, &options.scope)).await?;
-                    self.inventories.forget(id);
                 }
                 repository
             }
@@ -163,6 +160,8 @@ impl ArcBackup {
             Request::Prune(options) => self.repository_to_prune(options).await?,
             Request::Undo(undo) => self.undo_target(undo)?,
         };
+        // The operation reads the list of files itself: a kill would leave this copy of it.
+        self.inventories.forget(&id);
         let (lock, warnings) = match request.source() {
             Some(source) => copy::locks(source, &repository, &holder).await?,
             None if kind.is_reader() => leases::take(&repository, &holder).await?,
